@@ -1,0 +1,67 @@
+"""Settings: the shipped defaults under configs/, a file that replaces them, and `a.b=c` overrides on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from airbrush_cli import documents
+from airbrush_cli.errors import InputError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def shipped(name: str) -> Path:
+    """Return the path of a default config, `name` as in `paint` or `sim/physics_v1`.
+
+    Raises:
+        InputError: nothing of that name is shipped.
+    """
+    folder = Path(str(resources.files("airbrush_cli.configs")))
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.yaml"))
+        raise InputError(f"{name}: no such default config; shipped are {', '.join(known)}")
+    return path
+
+
+def load(name: str, model: type[M], file: Path | None = None, overrides: Sequence[str] = ()) -> M:
+    """Load a config.
+
+    Args:
+        name: which default config (`configs/<name>.yaml`).
+        model: its contract.
+        file: a file that takes the default's place.
+        overrides: texts of the form `key.key=value`, the value in YAML, applied in order.
+
+    Raises:
+        InputError: names the file and line, or the override, that is wrong.
+    """
+    path = file or shipped(name)
+    text = documents.read(path)
+    data = documents.parse(text, str(path))
+    origins: dict[documents.Location, str] = {}
+    if isinstance(data, dict):
+        for override in overrides:
+            location = _override(data, override)
+            origins[location] = f"--set {override}"
+    return documents.validate(data, model, str(path), text, origins)
+
+
+def _override(data: dict[str, Any], override: str) -> documents.Location:
+    key, sign, value = override.partition("=")
+    steps = tuple(key.strip().split("."))
+    if not sign or not all(steps):
+        raise InputError(f"--set {override}: must have the form key.key=value")
+    node = data
+    for step in steps[:-1]:
+        child = node.setdefault(step, {})
+        if not isinstance(child, dict):
+            raise InputError(f"--set {override}: {step} is a single value, it has no keys of its own")
+        node = child
+    node[steps[-1]] = documents.parse(value, f"--set {override}")
+    return steps

@@ -1,0 +1,1 @@
+"""One thin module per subcommand: options, help, calls into the library, results printed. No logic."""
