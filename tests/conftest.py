@@ -1,0 +1,24 @@
+"""Fixtures that several rooms' tests use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of measuring data beside the checkout, which a user's checkout does not have."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the measuring data beside the checkout is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The project's own pictures."""
+    return ROOT / "examples"
