@@ -1,0 +1,1 @@
+"""The pen layer: from a mask of dark lines to paths that a plotter draws well."""

@@ -1,0 +1,378 @@
+"""The travel optimiser: in which order, and from which end, to draw many paths so that the lifted pen travels least.
+
+Paths count only by where they start and end. The tour is that of a travelling salesman over all ends in which the
+edge along each path is fixed. Greedy edges build it (Bentley 1992, "Fast algorithms for geometric traveling salesman
+problems"); 2-opt and the sequential 3-opt move, which contains Or-opt, improve it over neighbour lists with a work
+queue in place of don't-look bits; then local double-bridge kicks, each kept only if repairing it makes the tour
+shorter (Johnson and McGeoch 1997, "The traveling salesman problem: a case study in local optimization").
+"""
+
+# mypy: disallow-untyped-defs=false
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+NEIGHBOURS = 8
+KICKS_PER_PATH = 6.0
+ROUNDS = 2
+REGION = 250
+
+
+def optimise_travel(
+    starts: ArrayLike,
+    ends: ArrayLike,
+    origin: tuple[float, float] = (0.0, 0.0),
+    kicks_per_path: float = KICKS_PER_PATH,
+    seed: int = 0,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the order to draw paths in, and which of them to draw backwards.
+
+    The pen comes from `origin` and stays where the last path ends. The result depends on the arguments alone.
+
+    Args:
+        starts: (N, 2) finite points where the paths start, in any unit.
+        ends: (N, 2) points where they end; closed paths end where they start.
+        origin: where the pen is at first.
+        kicks_per_path: how many attempts to make beyond the local optimum; time grows with it.
+        seed: of the random choice of places to kick.
+
+    Returns:
+        order (N,), indices of paths in drawing order; reverse (N,), for each place in that order, whether its path is
+        drawn from end to start.
+    """
+    starts, ends = np.asarray(starts, np.float64).reshape(-1, 2), np.asarray(ends, np.float64).reshape(-1, 2)
+    count = len(starts)
+    if count == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    # End 2i starts path i and end 2i + 1 ends it. The last path is the pen's way in: it "starts" at a nowhere that is
+    # no way from anything, which leaves the tour open, and ends at the origin.
+    points = np.vstack([np.stack([starts, ends], axis=1).reshape(-1, 2), [origin, origin]])
+    nowhere = 2 * count
+    tour = _greedy_tour(points, nowhere)
+    rng = np.random.default_rng(seed)
+    if count > 1:
+        _improve(points, _neighbours(points, nowhere), tour, nowhere, 0, rng)
+        for turn in range(ROUNDS):
+            tour = _kick_by_regions(points, tour, nowhere, kicks_per_path / ROUNDS, turn, rng)
+    tour = np.roll(tour, -int(np.flatnonzero(tour == nowhere)[0]))
+    if tour[1] != nowhere + 1:  # walked the other way round: turn the circle
+        tour = np.roll(tour[::-1], 1)
+    first = tour[2::2]
+    return (first // 2).astype(np.int64), (first % 2).astype(np.bool_)
+
+
+def travel_length(
+    starts: ArrayLike,
+    ends: ArrayLike,
+    order: NDArray[np.int64],
+    reverse: NDArray[np.bool_],
+    origin: tuple[float, float] = (0.0, 0.0),
+) -> float:
+    """Return the length of the way from `origin` through all paths in `order` that the pen goes lifted."""
+    starts, ends = np.asarray(starts, np.float64).reshape(-1, 2), np.asarray(ends, np.float64).reshape(-1, 2)
+    flip = reverse[:, None]
+    into = np.where(flip, ends[order], starts[order])
+    out = np.where(flip, starts[order], ends[order])
+    return float(np.hypot(*(into - np.vstack([[origin], out])[:-1]).T).sum())
+
+
+def _neighbours(points: NDArray, nowhere: int = -1) -> NDArray[np.int32]:
+    """Return (len(points), k) indices of the nearest ends, a path's own other end and nowhere left out."""
+    k = min(NEIGHBOURS + 3, len(points))
+    _, found = cKDTree(points).query(points, k=k)
+    own = np.arange(len(points))[:, None]
+    strange = (found != own) & (found != own ^ 1) & (found != nowhere)
+    kept = np.argsort(~strange, axis=1, kind="stable")[:, : max(k - 3, 1)]
+    return np.take_along_axis(found, kept, axis=1).astype(np.int32)
+
+
+def _kick_by_regions(
+    points: NDArray, tour: NDArray[np.int32], nowhere: int, kicks_per_path: float, turn: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Improve the tour in one region of the plane after the other. Returns the new tour.
+
+    Within a region only the lifted ways that lie in it may change: all that lies between two of them counts as one
+    path. So the arrays that a move turns round stay short, however many paths there are (Karp's partitioning, as in
+    Helsgaun's LKH).
+    """
+    tour = np.roll(tour, -int(np.flatnonzero(tour == nowhere)[0]))
+    if tour[1] != nowhere ^ 1:
+        tour = np.roll(tour[::-1], 1)
+    # Gap g leads from tour[2g + 1] to tour[2g + 2]; the last one, into nowhere, is left alone.
+    middles = (points[tour[1:-1:2]] + points[tour[2::2]]) / 2
+    regions = _regions(middles, np.arange(len(middles)), REGION, turn % 2)
+    exits = tour[1:-1:2].copy()  # names of the gaps that outlive the shuffling of the tour
+    for region in regions:
+        tour = _kick_region(points, tour, exits[region], int(kicks_per_path * len(region)), rng)
+    return tour
+
+
+def _kick_region(
+    points: NDArray, tour: NDArray[np.int32], gaps: NDArray[np.int32], kicks: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Improve the tour by changing none but the given gaps, each named by one of its two ends."""
+    total, size = len(tour), len(gaps)
+    if size < 2:
+        return tour
+    place = np.empty(total, np.int64)
+    place[tour] = np.arange(total)
+    left = place[gaps]
+    left = np.sort(np.where(tour[left - 1] == gaps ^ 1, left, left - 1) % total)
+    tour = np.roll(tour, -int(left[-1]) - 1)
+    stops = (left - left[-1] - 1) % total + 1  # chain k is tour[stops[k - 1] : stops[k]]
+    starts = np.concatenate([[0], stops[:-1]])
+    ends = np.stack([tour[starts], tour[stops - 1]], axis=1).ravel()
+    chains = np.arange(2 * size, dtype=np.int32)
+    _improve(points[ends], _neighbours(points[ends]), chains, -1, kicks, rng)
+    if chains[0] ^ 1 != chains[1]:
+        chains = np.roll(chains, -1)
+    parts = [tour[starts[chain // 2] : stops[chain // 2]][:: -1 if chain % 2 else 1] for chain in chains[::2].tolist()]
+    return np.concatenate(parts)
+
+
+def _regions(middles: NDArray, members: NDArray[np.int64], size: int, axis: int) -> list[NDArray[np.int64]]:
+    """Halve the members by position, along x and y in turn, until none holds more than `size`."""
+    if len(members) <= size:
+        return [members]
+    half = len(members) // 2
+    members = members[np.argpartition(middles[members, axis], half)]
+    return [part for side in (members[:half], members[half:]) for part in _regions(middles, side, size, 1 - axis)]
+
+
+def _greedy_tour(points: NDArray, nowhere: int) -> NDArray[np.int32]:
+    """Join ends by the shortest edges first, until all hang together. Returns the circle of ends."""
+    link = np.full(len(points), -1, np.int32)  # the end that each end is joined to
+    tail = np.arange(len(points), dtype=np.int32) ^ 1  # the other end of the chain that an end belongs to
+    while True:
+        free = np.flatnonzero(link < 0)
+        free = free[free != nowhere]
+        if len(free) == 1:
+            break
+        k = min(NEIGHBOURS + 2, len(free))
+        distances, found = cKDTree(points[free]).query(points[free], k=k)
+        left, right, distances = np.repeat(free, k), free[found.ravel()], distances.ravel()
+        useful = (left < right) & (tail[left] != right)
+        left, right, distances = left[useful], right[useful], distances[useful]
+        by_length = np.lexsort((right, left, distances))
+        if not _join(left[by_length], right[by_length], link, tail):
+            # Only a crowd of coincident ends can hide all strangers from one another: join chains as they come.
+            heads = free[free < tail[free]]
+            _join(tail[heads[:-1]], heads[1:], link, tail)
+    link[free[0]], link[nowhere] = nowhere, free[0]
+    return _walk(link, nowhere)
+
+
+@njit(cache=True)
+def _join(left, right, link, tail):
+    joined = 0
+    for index in range(len(left)):
+        a, b = left[index], right[index]
+        if link[a] < 0 and link[b] < 0 and tail[a] != b:
+            link[a], link[b] = b, a
+            far_a, far_b = tail[a], tail[b]
+            tail[far_a], tail[far_b] = far_b, far_a
+            joined += 1
+    return joined
+
+
+@njit(cache=True)
+def _walk(link, nowhere):
+    tour = np.empty(len(link), np.int32)
+    end = np.int32(nowhere)
+    for index in range(0, len(link), 2):
+        tour[index], tour[index + 1] = end, end ^ 1
+        end = link[end ^ 1]
+    return tour
+
+
+@njit(cache=True, inline="always")
+def _distance(points, nowhere, a, b):
+    if a == nowhere or b == nowhere:
+        return 0.0
+    dx, dy = points[a, 0] - points[b, 0], points[a, 1] - points[b, 1]
+    return np.sqrt(dx * dx + dy * dy)
+
+
+@njit(cache=True)
+def _reverse(tour, place, first, last):
+    """Turn round the stretch of the circle from place `first` to `last`, or, if that is shorter, all the rest."""
+    total = len(tour)
+    length = last - first
+    if length < 0:
+        length += total
+    length += 1
+    if 2 * length > total:
+        first, last = last + 1, first - 1
+        length = total - length
+        if first == total:
+            first = 0
+        if last < 0:
+            last = total - 1
+    for _ in range(length // 2):
+        a, b = tour[first], tour[last]
+        tour[first], tour[last] = b, a
+        place[b], place[a] = first, last
+        first += 1
+        if first == total:
+            first = 0
+        last -= 1
+        if last < 0:
+            last = total - 1
+
+
+@njit(cache=True, inline="always")
+def _next(tour, place, a):
+    index = place[a] + 1
+    return tour[index] if index < len(tour) else tour[0]
+
+
+@njit(cache=True, inline="always")
+def _mate(tour, place, a):
+    """Return the end that `a` is joined to by a lifted pen, on whichever side that is."""
+    after = _next(tour, place, a)
+    return after if after != a ^ 1 else tour[place[a] - 1]
+
+
+@njit(cache=True)
+def _exchange(tour, place, a, b, c, d):
+    """Replace the edges a-b and c-d by a-c and b-d; b follows a and d follows c, in one direction of the circle."""
+    if _next(tour, place, a) == b:
+        _reverse(tour, place, place[b], place[c])
+    else:
+        _reverse(tour, place, place[a], place[d])
+
+
+@njit(cache=True)
+def _better_move(points, nowhere, neighbours, tour, place, t1, move):
+    """Find an improving 2-opt or 3-opt move at end `t1`. Returns its gain, or 0.0, and fills `move` with exchanges."""
+    small = 1e-9
+    t2 = _mate(tour, place, t1)
+    d12 = _distance(points, nowhere, t1, t2)
+    forward = _next(tour, place, t1) == t2
+    for i in range(neighbours.shape[1]):
+        t3 = neighbours[t1, i]
+        gain_1 = d12 - _distance(points, nowhere, t1, t3)
+        if gain_1 <= small:
+            break
+        t4 = _mate(tour, place, t3)
+        if t3 == t2:
+            continue
+        gain_2 = gain_1 + _distance(points, nowhere, t3, t4)
+        if (_next(tour, place, t3) == t4) == forward:
+            gain = gain_2 - _distance(points, nowhere, t2, t4)
+            if gain > small:
+                move[0, 0], move[0, 1], move[0, 2], move[0, 3] = t1, t2, t3, t4
+                return gain, 1
+            continue
+        # t1-t3 would close the stretch t3..t1 into a circle of its own: open it at t5-t6, beside t2 or t4.
+        low, high = (place[t2], place[t4]) if forward else (place[t4], place[t2])
+        for side in range(2):
+            near, far = (t2, t4) if side == 0 else (t4, t2)
+            if near == nowhere:
+                continue
+            for j in range(neighbours.shape[1]):
+                t5 = neighbours[near, j]
+                gain_3 = gain_2 - _distance(points, nowhere, near, t5)
+                if gain_3 <= small:
+                    break
+                at = place[t5]
+                inside = (low <= at <= high) if low <= high else (at >= low or at <= high)
+                if inside or t5 in (t1, t3):
+                    continue
+                t6 = _mate(tour, place, t5)
+                gain = gain_3 + _distance(points, nowhere, t5, t6) - _distance(points, nowhere, far, t6)
+                if gain > small:
+                    p, q = (t5, t6) if side == 0 else (t6, t5)  # joined to t2 and to t4
+                    if (_next(tour, place, p) == q) == forward:
+                        _fill(move, 0, t1, t2, p, q)
+                        _fill(move, 1, t1, p, t3, t4)
+                        _fill(move, 2, p, t4, t2, q)
+                        return gain, 3
+                    _fill(move, 0, t1, t2, q, p)
+                    _fill(move, 1, t1, q, t3, t4)
+                    return gain, 2
+    return 0.0, 0
+
+
+@njit(cache=True, inline="always")
+def _fill(move, row, a, b, c, d):
+    move[row, 0], move[row, 1], move[row, 2], move[row, 3] = a, b, c, d
+
+
+@njit(cache=True)
+def _settle(points, nowhere, neighbours, tour, place, queue, waiting, head, count, undo, done):
+    """Make improving moves at the queued ends until none is left. Returns the gain and the count of exchanges."""
+    total = len(queue)
+    move = np.empty((3, 4), np.int32)
+    gained = 0.0
+    while count > 0:
+        end = queue[head]
+        head = head + 1 if head + 1 < total else 0
+        count -= 1
+        waiting[end] = False
+        while end != nowhere:
+            gain, steps = _better_move(points, nowhere, neighbours, tour, place, end, move)
+            if steps == 0:
+                break
+            gained += gain
+            for step in range(steps):
+                _exchange(tour, place, move[step, 0], move[step, 1], move[step, 2], move[step, 3])
+                if done < len(undo):
+                    undo[done] = move[step]
+                done += 1
+                for k in range(4):
+                    touched = move[step, k]
+                    if touched != nowhere and not waiting[touched]:
+                        waiting[touched] = True
+                        tail = head + count
+                        queue[tail if tail < total else tail - total] = touched
+                        count += 1
+    return gained, done
+
+
+@njit(cache=True)
+def _improve(points, neighbours, tour, nowhere, kicks, rng):
+    total = len(tour)
+    place = np.empty(total, np.int32)
+    for index in range(total):
+        place[tour[index]] = index
+    queue = tour.copy()
+    waiting = np.ones(total, np.bool_)
+    no_undo = np.empty((0, 4), np.int32)
+    _settle(points, nowhere, neighbours, tour, place, queue, waiting, 0, total, no_undo, 0)
+
+    paths = total // 2
+    if paths < 4:
+        return
+    reach = min(30, (paths - 1) // 3)
+    undo = np.empty((1000, 4), np.int32)
+    for _ in range(kicks):
+        # Swap two short neighbouring stretches of the circle (a double bridge): t1 [t2..t4] [t3..t5] t6.
+        at = rng.integers(0, paths)
+        size_a, size_b = rng.integers(1, reach + 1), rng.integers(1, reach + 1)
+        offset = 0 if tour[0] != tour[1] ^ 1 else 1
+        at = 2 * at + offset
+        t1, t2 = tour[at % total], tour[(at + 1) % total]
+        t4, t3 = tour[(at + 2 * size_a) % total], tour[(at + 2 * size_a + 1) % total]
+        t5, t6 = tour[(at + 2 * (size_a + size_b)) % total], tour[(at + 2 * (size_a + size_b) + 1) % total]
+        gain = _distance(points, nowhere, t1, t2) - _distance(points, nowhere, t1, t3)
+        gain += _distance(points, nowhere, t4, t3) - _distance(points, nowhere, t5, t2)
+        gain += _distance(points, nowhere, t5, t6) - _distance(points, nowhere, t4, t6)
+        _fill(undo, 0, t1, t2, t5, t6)
+        _fill(undo, 1, t1, t5, t3, t4)
+        _fill(undo, 2, t5, t4, t2, t6)
+        count = 0
+        for step in range(3):
+            _exchange(tour, place, undo[step, 0], undo[step, 1], undo[step, 2], undo[step, 3])
+        for touched in (t1, t2, t3, t4, t5, t6):
+            if touched != nowhere and not waiting[touched]:
+                waiting[touched] = True
+                queue[count] = touched
+                count += 1
+        gained, done = _settle(points, nowhere, neighbours, tour, place, queue, waiting, 0, count, undo, 3)
+        if gain + gained < -1e-9 and done <= len(undo):
+            for step in range(done - 1, -1, -1):
+                _exchange(tour, place, undo[step, 0], undo[step, 2], undo[step, 1], undo[step, 3])
