@@ -142,7 +142,9 @@ class LazyGroup(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         table = self._table()
-        rows = [(name, GROUPS[name] if isinstance(table[name], dict) else table[name]) for name in self.list_commands(ctx)]
+        rows = [
+            (name, GROUPS[name] if isinstance(table[name], dict) else table[name]) for name in self.list_commands(ctx)
+        ]
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)

@@ -111,9 +111,7 @@ def zsh(nodes: list[Node]) -> str:
         function = "_".join(("_airbrush", *node.words)).replace("-", "_")
         if node.children:
             listed = "\n".join(f"    {shlex.quote(f'{name}:{about}')}" for name, about in node.children)
-            cases = "\n".join(
-                f"    {name}) {function}_{name.replace('-', '_')} ;;" for name, _ in node.children
-            )
+            cases = "\n".join(f"    {name}) {function}_{name.replace('-', '_')} ;;" for name, _ in node.children)
             body = (
                 "  local -a commands\n  local state\n"
                 f"  commands=(\n{listed}\n  )\n"
@@ -124,8 +122,10 @@ def zsh(nodes: list[Node]) -> str:
         else:
             body = "  _arguments \\\n" + " \\\n".join(specs) + " \\\n    '*:file:_files'\n"
         functions.append(f"{function}() {{\n{body}}}\n")
-    return "#compdef airbrush\n# zsh completion for airbrush; written by `make completions`\n" + "\n".join(functions) + (
-        '\nif [[ $funcstack[1] == _airbrush ]]; then _airbrush "$@"; else compdef _airbrush airbrush; fi\n'
+    return (
+        "#compdef airbrush\n# zsh completion for airbrush; written by `make completions`\n"
+        + "\n".join(functions)
+        + ('\nif [[ $funcstack[1] == _airbrush ]]; then _airbrush "$@"; else compdef _airbrush airbrush; fi\n')
     )
 
 
@@ -141,10 +141,14 @@ def fish(nodes: list[Node]) -> str:
         for name, about in node.children:
             lines.append(f"complete -c airbrush -n '{here}' -f -a {name} -d {shlex.quote(about)}")
         for option in node.options:
-            flags = " ".join(
-                f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names
+            flags = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)
+            value = (
+                f" -x -a {shlex.quote(' '.join(option.choices))}"
+                if option.choices
+                else " -r"
+                if option.takes_value
+                else ""
             )
-            value = f" -x -a {shlex.quote(' '.join(option.choices))}" if option.choices else " -r" if option.takes_value else ""
             lines.append(f"complete -c airbrush -n '{here}' {flags}{value} -d {shlex.quote(option.help)}")
     return "\n".join(lines) + "\n"
 

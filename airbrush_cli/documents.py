@@ -7,12 +7,14 @@ parsed again into nodes, to find the line that the error names.
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +23,9 @@ from airbrush_cli.errors import InputError
 from airbrush_cli.schemas.base import Document
 
 MAX_BYTES = 64_000_000
+MAX_DEPTH = 50
+# Block nesting deep enough to look at: dashes in a row, or a wide indent.
+_SUSPICIOUS = re.compile(r"(?:- ){20}|^ {60}", re.MULTILINE)
 
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -53,18 +58,36 @@ def parse(text: str, source: str) -> Any:
             upon aliases are a way to fill the memory.
     """
     try:
-        if "*" in text:
-            for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-                if isinstance(event, yaml.AliasEvent):
-                    raise InputError(f"{source}:{event.start_mark.line + 1}: aliases (*{event.anchor}) are not allowed")
+        if "*" in text or _SUSPICIOUS.search(text) or _bracket_depth(text) > MAX_DEPTH:
+            _refuse_traps(text, source)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{source}{line}: {error.problem or 'not valid YAML'}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise InputError(f"{source}: nested too deeply") from error
+
+
+def _bracket_depth(text: str) -> int:
+    """Return the deepest nesting of brackets, at least: those within quotes count too."""
+    data = np.frombuffer(text.encode(), np.uint8)
+    steps = np.isin(data, (0x5B, 0x7B)).astype(np.int32) - np.isin(data, (0x5D, 0x7D))
+    return int(np.cumsum(steps).max(initial=0))
+
+
+def _refuse_traps(text: str, source: str) -> None:
+    """Refuse aliases, and nesting so deep that libyaml's recursive composer would overflow the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            raise InputError(f"{source}:{line}: aliases (*{event.anchor}) are not allowed")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise InputError(f"{source}:{line}: nested more than {MAX_DEPTH} deep")
 
 
 def read(path: Path) -> str:
@@ -90,7 +113,9 @@ def load(path: Path, model: type[M]) -> M:
     return validate(parse(text, str(path)), model, str(path), text)
 
 
-def validate(data: Any, model: type[M], source: str, text: str = "", origins: Mapping[Location, str] | None = None) -> M:
+def validate(
+    data: Any, model: type[M], source: str, text: str = "", origins: Mapping[Location, str] | None = None
+) -> M:
     """Check plain data against a contract.
 
     Args:

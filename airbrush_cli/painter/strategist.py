@@ -7,6 +7,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import cKDTree
 
 from airbrush_cli import colour, units
@@ -88,24 +89,24 @@ class ErrorStrategist:
 
     def _heights(self, sigma_mm: NDArray) -> NDArray:
         """Nozzle heights whose spot, at the proposed speed, has the wanted sigma."""
-        column = int(np.abs(self.luts.v_axis - _SPEED).argmin())
+        column = int(np.abs(self.luts.v_mm_s - _SPEED).argmin())
         widths = np.maximum.accumulate(self.luts.sigma_mm[:, column].astype(np.float64))
-        return np.interp(sigma_mm, widths, self.luts.z_axis)
+        return np.interp(sigma_mm, widths, self.luts.z_mm)
 
     def _opacities(self, height_mm: NDArray) -> NDArray:
-        column = int(np.abs(self.luts.v_axis - _SPEED).argmin())
-        return np.clip(np.interp(height_mm, self.luts.z_axis, self.luts.opacity[:, column]), 0.2, 1.0)
+        column = int(np.abs(self.luts.v_mm_s - _SPEED).argmin())
+        return np.clip(np.interp(height_mm, self.luts.z_mm, self.luts.opacity[:, column]), 0.2, 1.0)
 
 
 class InkPicker:
     """Finds the ink mix whose colour is nearest to a wanted one, in OKLab."""
 
     def __init__(self, luts: Luts, steps: int = 24) -> None:
-        from airbrush_cli.twin.luts import ink_colours
-
         axis = np.linspace(0.0, 1.0, steps)
         self._cmy = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
-        self._tree = cKDTree(colour.linear_rgb_to_oklab(ink_colours(luts, self._cmy)))
+        grid = [np.linspace(0.0, 1.0, size) for size in luts.colour.shape[:3]]
+        colours = RegularGridInterpolator(grid, luts.colour.astype(np.float64))(self._cmy)
+        self._tree = cKDTree(colour.linear_rgb_to_oklab(colours))
 
     def pick(self, linear: NDArray) -> NDArray[np.float64]:
         """Return (n, 3) CMY for (n, 3) linear RGB, which may lie outside [0, 1]."""

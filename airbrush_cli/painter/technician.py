@@ -40,8 +40,8 @@ class Technician:
         self._age = np.empty((0, 1))
         self._sizes = sizes
         sigma = luts.sigma_mm.mean(axis=1).astype(np.float64)
-        self._z_axis, self._sigma = luts.z_axis.astype(np.float64), sigma
-        self._slope = max(float(sigma[-1] - sigma[0]) / max(float(luts.z_axis[-1] - luts.z_axis[0]), 1e-6), 1e-3)
+        self._z_axis, self._sigma = luts.z_mm.astype(np.float64), sigma
+        self._slope = max(float(sigma[-1] - sigma[0]) / max(float(luts.z_mm[-1] - luts.z_mm[0]), 1e-6), 1e-3)
 
     def add(self, strokes: NDArray[np.float64]) -> None:
         """Put new strokes on top of the others."""
@@ -82,4 +82,3 @@ class Technician:
         moved[:, _SPEED] = self.strokes[:, _SPEED] * np.exp(-move[:, _SPEED])
         moved[:, _INK] = 1.0 - np.square(np.clip(light - move[:, _INK], 0.0, 1.0))
         self.strokes = project(moved)
-

@@ -1,0 +1,190 @@
+"""The planner: grows a painting from large strokes to small ones, refining all of them together, within a budget.
+
+It is an anytime planner: whatever moment it is stopped at, the strokes so far are a painting.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from airbrush_cli import colour, units
+from airbrush_cli.painter.clock import Clock
+from airbrush_cli.painter.loss import srgb_mse
+from airbrush_cli.painter.strategist import Strategist
+from airbrush_cli.painter.technician import StepSizes, Technician
+from airbrush_cli.schemas.paint import PaintSettings
+from airbrush_cli.schemas.stroke import rounded
+from airbrush_cli.twin import Twin
+
+log = logging.getLogger(__name__)
+
+# Reference milliseconds (two cores) of one step: fixed, per megapixel, per megapixel and thousand strokes.
+_STEP_WORK = (4.0, 25.0, 80.0)
+_PERCEPTION_WORK = 420.0  # per megapixel
+
+# A stroke that changes no 8-bit value of the picture shows nothing.
+_INVISIBLE = 0.5 / 255
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A moment of the plan."""
+
+    strokes: int
+    psnr: float
+    fraction: float
+    seconds_left: float
+    picture: NDArray[np.float32]  # (h, w, 3) linear RGB, at the level of the moment
+
+
+Observer = Callable[[Progress], None]
+Perception = Callable[[NDArray[np.float32]], tuple[float, NDArray[np.float32]]]
+"""Maps an (H, W, 3) sRGB picture in [0, 1] to its perceptual distance from the target and the gradient of that."""
+
+
+class Planner:
+    """Plans one painting.
+
+    Args:
+        target: (H, W, 3) linear RGB, within the gamut of the inks.
+        twin: the digital twin.
+        strategist: where strokes come from.
+        settings: paint.yaml.
+        clock: the budget.
+        perception: perceptual distance at full size, or None to do without.
+        observe: called after every step.
+    """
+
+    def __init__(
+        self,
+        target: NDArray[np.float32],
+        twin: Twin,
+        strategist: Strategist,
+        settings: PaintSettings,
+        clock: Clock,
+        perception: Perception | None = None,
+        observe: Observer | None = None,
+    ) -> None:
+        self._twin, self._strategist, self._settings, self._clock = twin, strategist, settings, clock
+        self._perception = perception
+        self._observe = observe
+        self._generator = np.random.default_rng(settings.seed)
+        steps = settings.steps
+        self._technician = Technician(twin.luts, StepSizes(steps.position, steps.width, steps.speed, steps.ink))
+        self._target = target
+        self._levels: dict[float, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        self._perceived: NDArray[np.float32] | None = None
+        self._since_perceived = 0
+
+    @property
+    def strokes(self) -> NDArray[np.float64]:
+        """The strokes so far, (N, 15), in painting order."""
+        return self._technician.strokes
+
+    def run(self) -> NDArray[np.float64]:
+        """Plan until the budget is over and return the strokes as they will be saved."""
+        growth = sorted(self._settings.growth, key=lambda round_: round_.at)
+        reseeds = sorted(self._settings.reseed.at)
+        while (fraction := self._clock.fraction) < 1.0:
+            while growth and fraction >= growth[0].at:
+                self._grow(round(growth.pop(0).share * self._settings.strokes), self._scale(fraction))
+            if reseeds and fraction >= reseeds[0]:
+                reseeds.pop(0)
+                self._reseed(self._scale(fraction))
+            if not len(self.strokes):
+                break  # nothing to paint: the paper is the picture
+            self._step(fraction)
+        return self.finish()
+
+    def finish(self) -> NDArray[np.float64]:
+        """Return the strokes as they will be saved: rounded, and without those that show nothing."""
+        strokes = rounded(self.strokes)
+        height, width = self._target.shape[:2]
+        while len(strokes):
+            peak = self._twin.influence(strokes, (width, height))[1]
+            if (peak >= _INVISIBLE).all():
+                break
+            strokes = strokes[peak >= _INVISIBLE]
+        return strokes
+
+    def _scale(self, fraction: float) -> float:
+        return [level for level in self._settings.levels if level.at <= fraction or level.at == 0][-1].scale
+
+    def _level(self, scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The target at a scale, as (linear, sRGB)."""
+        if scale not in self._levels:
+            height, width = self._target.shape[:2]
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            linear = self._target if scale == 1 else cv2.resize(self._target, size, interpolation=cv2.INTER_AREA)
+            self._levels[scale] = (linear, colour.linear_to_srgb(np.clip(linear, 0, 1)).astype(np.float32))
+        return self._levels[scale]
+
+    def _size(self, scale: float) -> tuple[int, int]:
+        height, width = self._level(scale)[0].shape[:2]
+        return width, height
+
+    def _grow(self, total: int, scale: float) -> None:
+        wanted = total - len(self.strokes)
+        if wanted <= 0:
+            return
+        canvas = self._twin.render(self.strokes, self._size(scale))
+        spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / total))
+        self._technician.add(self._strategist.propose(self._level(scale)[0], canvas, wanted, spacing, self._generator))
+
+    def _reseed(self, scale: float) -> None:
+        """Move the strokes whose loss would be felt least to where the error is largest."""
+        linear, srgb = self._level(scale)
+        picture, context = self._twin.forward(self.strokes, self._size(scale))
+        gain = self._twin.removal_cost(context, picture, srgb)
+        count = int(self._settings.reseed.share * len(self.strokes))
+        weak = np.argsort(gain, kind="stable")[:count]
+        keep = np.ones(len(self.strokes), bool)
+        keep[weak] = False
+        self._technician.keep(keep)
+        canvas = self._twin.render(self.strokes, self._size(scale))
+        spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / self._settings.strokes)) * 0.7
+        self._technician.add(self._strategist.propose(linear, canvas, count, spacing, self._generator))
+
+    def _step(self, fraction: float) -> None:
+        scale = self._scale(fraction)
+        _, srgb = self._level(scale)
+        picture, context = self._twin.forward(self.strokes, self._size(scale))
+        error, gradient = srgb_mse(picture, srgb)
+        perception = self._settings.perception
+        if self._perception and scale == 1 and fraction >= perception.at:
+            gradient += perception.weight * self._perception_gradient(picture)
+        floor = self._settings.steps.final
+        rate = floor + (1 - floor) * 0.5 * (1 + np.cos(np.pi * min(fraction, 1.0)))
+        self._technician.step(self._twin.backward(context, gradient), rate)
+        megapixels = srgb.size / 3e6
+        fixed, pixel, each = _STEP_WORK
+        self._clock.spend(fixed + megapixels * (pixel + each * len(self.strokes) / 1000))
+        if self._observe:
+            self._observe(
+                Progress(
+                    len(self.strokes),
+                    float(-10 * np.log10(max(error, 1e-10))),
+                    min(self._clock.fraction, 1.0),
+                    self._clock.seconds_left,
+                    picture,
+                )
+            )
+
+    def _perception_gradient(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """LPIPS's gradient with respect to linear light. It changes slowly: a few steps share one."""
+        assert self._perception
+        if self._perceived is None or self._since_perceived >= self._settings.perception.every:
+            light = np.clip(picture, 0, 1)
+            _, gradient = self._perception(colour.linear_to_srgb(light).astype(np.float32))
+            slope = np.where(light <= 0.0031308, 12.92, 0.4395833 * np.maximum(light, 1e-6) ** (1 / 2.4 - 1))
+            self._perceived = (gradient * slope).astype(np.float32)
+            self._since_perceived = 0
+            self._clock.spend(_PERCEPTION_WORK * light.size / 3e6)
+        self._since_perceived += 1
+        return self._perceived
