@@ -77,7 +77,7 @@ def _cube_root(values: Values) -> Values:
     """Return the real cube root. Its slope at 0 is infinite: there the gradient is 0 instead, and no NaN spreads."""
     library = _library(values)
     magnitude = abs(values)
-    return library.sign(values) * library.where(magnitude > 1e-30, magnitude, 1.0) ** (1 / 3)
+    return library.sign(values) * library.where(magnitude > 1e-30, magnitude, 1e-30) ** (1 / 3)
 
 
 def srgb_to_linear(srgb: Values) -> Values:
@@ -181,10 +181,11 @@ def delta_e2000(lab1: NDArray[np.floating], lab2: NDArray[np.floating]) -> NDArr
 
     # (8)-(14): differences and means, hues the short way round; a colour without chroma takes the other one's hue.
     neutral = c1 * c2 == 0
-    turn = np.where(neutral, 0, (h2 - h1 + 180) % 360 - 180)
+    far = abs(h2 - h1) > 180
+    turn = np.where(neutral, 0, h2 - h1 - far * np.copysign(360, h2 - h1))
     delta_h = 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn / 2))
     l_mean, c_mean = (l1 + l2) / 2, (c1 + c2) / 2
-    h_mean = np.where(neutral, h1 + h2, h1 + turn / 2) % 360
+    h_mean = np.where(neutral, h1 + h2, (h1 + h2) / 2 + 180 * far) % 360
 
     # (15)-(21): weights.
     t = (
