@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 from airbrush_cli import console
 from airbrush_cli.errors import AirbrushError, ExitStatus, InputError
 
 log = logging.getLogger(__name__)
 
-Work = Callable[[Path], Path]
+Item = TypeVar("Item")
 
 
 def paths(arguments: Sequence[Path] | None) -> Iterator[Path]:
@@ -37,34 +39,34 @@ def paths(arguments: Sequence[Path] | None) -> Iterator[Path]:
         raise InputError("nothing to do: standard input named no path")
 
 
-def run(items: Iterable[Path], work: Work, jobs: int = 1) -> int:
-    """Do `work` for each path, print each result at once, and return the exit status.
+def run(items: Iterable[Item], work: Callable[[Item], Path], jobs: int = 1) -> int:
+    """Do `work` for each item, print the manifest that it wrote at once, and return the exit status.
 
-    A path that fails is reported, the others are still done. Status 1 if any job failed, else 2 if any input was bad.
+    An item that fails is reported, the others are still done. Status 1 if any job failed, else 2 if any input was bad.
 
     Args:
-        items: as from `paths`.
-        work: returns the manifest that it wrote; picklable if `jobs` > 1.
+        items: paths, or what was made of them; `str` names them in errors.
+        work: returns the manifest that it wrote; picklable, like the items, if `jobs` > 1.
         jobs: how many run at a time, each in a process of its own.
     """
     statuses: set[int] = set()
     if jobs > 1:
         _run_parallel(items, work, jobs, statuses)
     else:
-        for path in items:
-            _collect(lambda path=path: work(path), path, statuses)  # type: ignore[misc]
+        for item in items:
+            _collect(partial(work, item), str(item), statuses)
     if ExitStatus.JOB_FAILED in statuses:
         return ExitStatus.JOB_FAILED
     return ExitStatus.BAD_INPUT if statuses else ExitStatus.OK
 
 
-def _run_parallel(items: Iterable[Path], work: Work, jobs: int, statuses: set[int]) -> None:
+def _run_parallel(items: Iterable[Item], work: Callable[[Item], Path], jobs: int, statuses: set[int]) -> None:
     settings = console.current().settings
-    running: dict[Future[Path], Path] = {}
+    running: dict[Future[Path], str] = {}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(settings,)) as pool:
         try:
-            for path in items:
-                running[pool.submit(work, path)] = path
+            for item in items:
+                running[pool.submit(work, item)] = str(item)
                 if len(running) >= jobs:
                     _drain(running, statuses)
             while running:
@@ -78,13 +80,13 @@ def _start(settings: console.Settings) -> None:
     console.current().configure(settings)
 
 
-def _drain(running: dict[Future[Path], Path], statuses: set[int]) -> None:
+def _drain(running: dict[Future[Path], str], statuses: set[int]) -> None:
     done, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in done:
         _collect(future.result, running.pop(future), statuses)
 
 
-def _collect(finish: Callable[[], Path], path: Path, statuses: set[int]) -> None:
+def _collect(finish: Callable[[], Path], name: str, statuses: set[int]) -> None:
     debug = console.current().settings.debug
     try:
         result = finish()
@@ -95,7 +97,7 @@ def _collect(finish: Callable[[], Path], path: Path, statuses: set[int]) -> None
         raise
     except Exception as error:
         message = " ".join(str(error).split())
-        log.error("%s: unexpected %s: %s (--debug shows where)", path, type(error).__name__, message, exc_info=debug)
+        log.error("%s: unexpected %s: %s (--debug shows where)", name, type(error).__name__, message, exc_info=debug)
         statuses.add(ExitStatus.JOB_FAILED)
     else:
         console.current().result(result)

@@ -50,7 +50,7 @@ def _hull(points: NDArray[np.float64]) -> ConvexHull:
 
 def map_to_gamut(srgb: NDArray[np.uint8], luts: Luts) -> Mapped:
     """Map an (H, W, 3) sRGB picture into the gamut of the inks."""
-    linear = colour.srgb_to_linear(srgb)
+    linear = colour.srgb8_to_linear(srgb)
     hull = _hull(reachable_colours(luts))
     planes = hull.equations.astype(np.float32)
     flat = linear.reshape(-1, 3)

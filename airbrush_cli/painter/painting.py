@@ -1,0 +1,242 @@
+"""One job painted: its target in, strokes, pictures, figures and G-code out."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from airbrush_cli import __version__, colour, config, documents, files, metrics, pictures
+from airbrush_cli.errors import InputError
+from airbrush_cli.gcode.job import write_job
+from airbrush_cli.imaging.load import load_image
+from airbrush_cli.job import JobFolder
+from airbrush_cli.painter.clock import Clock, WallClock, WorkClock
+from airbrush_cli.painter.gamut import map_to_gamut
+from airbrush_cli.painter.perception import LpipsGradient
+from airbrush_cli.painter.plan import Planner, Progress
+from airbrush_cli.painter.strategist import ErrorStrategist
+from airbrush_cli.pen.draw import draw_over
+from airbrush_cli.schemas import stroke
+from airbrush_cli.schemas.job import Figures, Metrics, Pass, Provenance
+from airbrush_cli.schemas.luts import PhysicsConfig
+from airbrush_cli.schemas.paint import PaintSettings
+from airbrush_cli.schemas.pen_vectors import PenVectors
+from airbrush_cli.twin import Twin
+from airbrush_cli.twin.luts import Luts, load_luts, luts_path
+
+log = logging.getLogger(__name__)
+
+# What writing and measuring takes after planning, seconds on two reference cores: kept back from a budget of seconds.
+_FINISH_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for, beyond the settings."""
+
+    config_path: Path  # the paint.yaml that was read; paths in it are relative to it
+    seconds: float | None = None  # budget for the whole job
+    device: str = "auto"
+    gcode: bool = True
+    frames: Path | None = None
+    frames_every: int = 25
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What came out, for people."""
+
+    manifest: Path
+    metrics: Metrics
+    partial: bool
+    seconds: float
+
+
+def paint_job(
+    manifest: Path,
+    settings: PaintSettings,
+    options: Options,
+    started: float,
+    observe: Callable[[Progress], None] | None = None,
+) -> Painted:
+    """Paint a job and write its files.
+
+    Args:
+        manifest: of a preprocessed job.
+        settings: paint.yaml with overrides.
+        options: the rest of what was asked for.
+        started: `time.monotonic()` at which the job's budget of seconds began.
+        observe: called after every step of the planner.
+
+    Returns:
+        what was written; `partial` says that Ctrl-C came before the end.
+
+    Raises:
+        InputError: the manifest or one of its files cannot be used.
+        JobError: the files cannot be written, or the machine cannot paint them.
+    """
+    folder = JobFolder.open(manifest)
+    target = load_image(folder.path(folder.job.inputs.target_image_path))
+    size = folder.job.resolutions.render_px.wh
+    if (target.shape[1], target.shape[0]) != size:
+        path = folder.path(folder.job.inputs.target_image_path)
+        raise InputError(f"{path}: is {target.shape[1]}x{target.shape[0]}, but the manifest says {size[0]}x{size[1]}")
+    pen = documents.load(folder.path(folder.job.inputs.pen_layer_path), PenVectors)
+    luts = load_physics(settings, options.config_path)
+    twin = Twin(luts, options.device)
+    mapped = map_to_gamut(target, luts)
+    lpips = _lpips(settings, twin)
+
+    planner = Planner(
+        mapped.linear,
+        twin,
+        ErrorStrategist(luts),
+        settings,
+        _clock(settings, options, started),
+        LpipsGradient(lpips, target) if lpips else None,
+        observe,
+    )
+    partial = False
+    try:
+        strokes = planner.run()
+    except KeyboardInterrupt:
+        partial = True
+        log.warning("%s: interrupted; keeping the best so far", folder.job.job)
+        strokes = planner.finish()
+
+    light = twin.render(strokes, size)
+    painting_cmy = colour.linear_to_srgb8(light)
+    painting = draw_over(painting_cmy, pen)
+    paper_target = draw_over(target, pen)
+    ids = [f"s{number:04d}" for number in range(1, len(strokes) + 1)]
+    stroke_file = stroke.to_yaml(strokes, ids, stroke.StrokeMetadata(luts_sha256=luts.sha256, seed=settings.seed))
+    files.write_text(folder.path("strokes.yaml"), stroke_file)
+    pictures.write_png(folder.path("painting_cmy.png"), painting_cmy)
+    pictures.write_png(folder.path("painting.png"), painting)
+    pictures.write_png(folder.path("heatmap.png"), heatmap(strokes, twin, size))
+    if options.frames:
+        write_frames(strokes, twin, size, options.frames / folder.job.job, options.frames_every)
+
+    measured = Metrics(
+        strokes=len(strokes),
+        colour=figures(painting_cmy, target, lpips),
+        paper=figures(painting, paper_target, lpips),
+        out_of_gamut=round(mapped.out_of_gamut, 4),
+        gamut_delta_e=round(mapped.delta_e, 2),
+    )
+    seconds = time.monotonic() - started
+    folder = folder.update(
+        state="partial" if partial else "painted",
+        passes=[
+            Pass(name="cmy", strokes_path="strokes.yaml"),
+            Pass(name="pen", vectors_path=folder.job.inputs.pen_layer_path),
+        ],
+        limits=folder.job.limits.model_copy(update={"max_strokes": settings.strokes}),
+        artifacts=folder.job.artifacts.model_copy(
+            update={
+                "painting_cmy_out": "painting_cmy.png",
+                "painting_out": "painting.png",
+                "heatmap_out": "heatmap.png",
+            }
+        ),
+        metrics=measured,
+        provenance={
+            **folder.job.provenance,
+            "paint": _provenance(settings, options, twin, seconds),
+        },
+    )
+    if options.gcode:
+        folder = write_job(folder, _machine_path(settings, options.config_path))
+    return Painted(folder.save(), measured, partial, seconds)
+
+
+def load_physics(settings: PaintSettings, config_path: Path) -> Luts:
+    """Load the look-up tables that the settings' physics file names; its path is relative to the settings' file."""
+    path = _beside(config_path, settings.physics)
+    return load_luts(luts_path(documents.load(path, PhysicsConfig), path))
+
+
+def figures(picture: NDArray[np.uint8], target: NDArray[np.uint8], lpips: metrics.Lpips | None) -> Figures:
+    """Measure a picture against its target, both (H, W, 3) sRGB."""
+    return Figures(
+        psnr=round(min(metrics.psnr(picture, target), 100.0), 3),
+        ssim=round(metrics.ssim(picture, target), 4),
+        lpips=round(lpips.distance(picture, target), 4) if lpips else None,
+        lpips_net=lpips.net if lpips else None,
+    )
+
+
+def heatmap(strokes: NDArray[np.float64], twin: Twin, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return an (H, W, 3) sRGB picture of how much paint lies where: optical density summed over strokes.
+
+    Black transparent ink makes the twin multiply the strokes' transmittances, and −log of their product is the sum.
+    """
+    black = replace(twin.luts, colour=np.zeros_like(twin.luts.colour), layering="multiply")
+    density = -np.log(np.maximum(Twin(black, twin.device).render(strokes, size)[..., 0], 1e-7))
+    level = np.clip(density / max(float(np.quantile(density, 0.999)), 1e-6), 0, 1)
+    return cv2.applyColorMap((255 * level).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
+
+
+def write_frames(
+    strokes: NDArray[np.float64], twin: Twin, size: tuple[int, int], folder: Path, every: int
+) -> None:
+    """Write the painting as it grows on the paper, a PNG every so many strokes: a time-lapse."""
+    canvas = np.ones((size[1], size[0], 3), np.float32)
+    pictures.write_png(folder / "0000.png", colour.linear_to_srgb8(canvas))
+    for first in range(0, len(strokes), every):
+        canvas = twin.render(strokes[first : first + every], size, canvas)
+        number = min(first + every, len(strokes))
+        pictures.write_png(folder / f"{number:04d}.png", colour.linear_to_srgb8(canvas))
+
+
+def _beside(config_path: Path, name: str) -> Path:
+    """Return the file that a config names: relative to the config, or, failing that, one of the shipped ones."""
+    path = config_path.parent / name
+    return path if path.is_file() or Path(name).is_absolute() else config.shipped(str(Path(name).with_suffix("")))
+
+
+def _machine_path(settings: PaintSettings, config_path: Path) -> Path:
+    return _beside(config_path, settings.machine)
+
+
+def _clock(settings: PaintSettings, options: Options, started: float) -> Clock:
+    if options.seconds is None:
+        return WorkClock(getattr(settings.work, settings.effort))
+    return WallClock(max(options.seconds - (time.monotonic() - started) - _FINISH_SECONDS, 0.1))
+
+
+def _lpips(settings: PaintSettings, twin: Twin) -> metrics.Lpips | None:
+    weights = Path(settings.lpips_weights) if settings.lpips_weights else None
+    try:
+        return metrics.Lpips(settings.perception.net, weights, twin.device)
+    except metrics.MissingWeights as error:
+        log.warning("LPIPS is left out: %s", error)
+        return None
+
+
+def _provenance(settings: PaintSettings, options: Options, twin: Twin, seconds: float) -> Provenance:
+    import torch
+
+    return Provenance(
+        airbrush=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        numpy=np.__version__,
+        device=str(twin.device),
+        backend=twin.backend,
+        seed=settings.seed,
+        luts_sha256=twin.luts.sha256,
+        layering=twin.luts.layering,
+        config_sha256=files.sha256_file(options.config_path),
+        seconds=round(seconds, 2),
+        options={"strokes": settings.strokes, "effort": settings.effort, "time": options.seconds},
+    )
+
