@@ -1,0 +1,101 @@
+"""The convolutional parts of AlexNet, VGG16 and SqueezeNet 1.1 that LPIPS listens to, numbered as torchvision does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from airbrush_cli import lpips_weights
+from airbrush_cli.lpips_weights import MissingWeights
+
+
+class Backbone(nn.Module):
+    """A chain of layers, of which some (`taps`) are listened to."""
+
+    def __init__(self, layers: list[nn.Module], taps: tuple[int, ...]) -> None:
+        super().__init__()
+        self.features = nn.Sequential(*layers)
+        self._taps = frozenset(taps)
+
+    def listen(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the outputs (B, C, h, w) of the layers listened to, for pictures (B, 3, H, W).
+
+        One at a time, because the first layers of a large picture take hundreds of megabytes each.
+        """
+        for i, layer in enumerate(self.features):
+            x = layer(x)
+            if i in self._taps:
+                yield x
+
+
+class _Fire(nn.Module):
+    """SqueezeNet's module (Iandola et al. 2016): few channels, then many by 1x1 and by 3x3."""
+
+    def __init__(self, channels: int, squeezed: int, expanded: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, squeezed, 1)
+        self.expand1x1 = nn.Conv2d(squeezed, expanded, 1)
+        self.expand3x3 = nn.Conv2d(squeezed, expanded, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.squeeze(x).relu_()
+        return torch.cat([self.expand1x1(x), self.expand3x3(x)], 1).relu_()
+
+
+def _relu() -> nn.Module:
+    return nn.ReLU(inplace=True)
+
+
+def _alexnet() -> Backbone:
+    layers = [nn.Conv2d(3, 64, 11, 4, 2), _relu(), nn.MaxPool2d(3, 2)]
+    layers += [nn.Conv2d(64, 192, 5, padding=2), _relu(), nn.MaxPool2d(3, 2)]
+    for channels, more in ((192, 384), (384, 256), (256, 256)):
+        layers += [nn.Conv2d(channels, more, 3, padding=1), _relu()]
+    return Backbone(layers, taps=(1, 4, 7, 9, 11))
+
+
+def _vgg16() -> Backbone:
+    layers: list[nn.Module] = []
+    taps: list[int] = []
+    channels = 3
+    for more, convolutions in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        if taps:
+            layers.append(nn.MaxPool2d(2, 2))
+        for _ in range(convolutions):
+            layers += [nn.Conv2d(channels, more, 3, padding=1), _relu()]
+            channels = more
+        taps.append(len(layers) - 1)
+    return Backbone(layers, tuple(taps))
+
+
+def _squeezenet() -> Backbone:
+    layers: list[nn.Module] = [nn.Conv2d(3, 64, 3, 2), _relu()]
+    channels = 64
+    for fires in (((16, 64), (16, 64)), ((32, 128), (32, 128)), ((48, 192), (48, 192), (64, 256), (64, 256))):
+        layers.append(nn.MaxPool2d(3, 2, ceil_mode=True))
+        for squeezed, expanded in fires:
+            layers.append(_Fire(channels, squeezed, expanded))
+            channels = 2 * expanded
+    return Backbone(layers, taps=(1, 4, 7, 9, 10, 11, 12))
+
+
+_BUILDERS = {"alex": _alexnet, "vgg": _vgg16, "squeeze": _squeezenet}
+
+
+def build(net: str, path: Path) -> Backbone:
+    """Return the backbone of `net` ("alex", "vgg" or "squeeze") with the weights in the file `path`, frozen.
+
+    Raises:
+        MissingWeights: the file cannot be read, or belongs to another network.
+    """
+    # Without storage of its own the network is made in no time; the tensors of the file become its weights.
+    with torch.device("meta"):
+        backbone = _BUILDERS[net]()
+    try:
+        backbone.load_state_dict(lpips_weights.load(path), assign=True)
+    except RuntimeError as error:
+        raise MissingWeights(f"{path}: not the weights of {lpips_weights.BACKBONES[net].name}") from error
+    return backbone.requires_grad_(False).eval()

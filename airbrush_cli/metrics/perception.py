@@ -1,0 +1,168 @@
+"""LPIPS, the learned perceptual distance, as a figure and as a loss.
+
+R. Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018), version 0.1. The
+weights of its layers are those in the `lpips` package, and the values are the package's to rounding (the tests hold the
+two together). Its code is not imported: it computes the target's features anew in every call, and it imports
+torchvision, which takes longer than torch itself and fails next to a torch of another build (`operator
+torchvision::nms does not exist`). The three backbones are small enough to be spelt out in `backbones`.
+
+Everything runs in FP32, also under autocast; on CUDA, TF32 is off in the forward pass.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from airbrush_cli import lpips_weights
+from airbrush_cli.lpips_weights import MissingWeights
+from airbrush_cli.metrics import backbones
+
+SMALLEST_SIDE = 32
+"""Pixels; in smaller pictures a layer of the networks is left without input."""
+
+# LPIPS expects pictures in -1..1 and normalises them by ImageNet's statistics in that scale.
+_MEAN = (-0.030, -0.088, -0.188)
+_DEVIATION = (0.458, 0.448, 0.450)
+
+# All three networks halve the picture four times, so tiles that start at multiples of 16 see the grid of the whole.
+_GRID = 16
+
+
+class LpipsTarget(NamedTuple):
+    """What LPIPS needs to know of a picture that others are compared with: the features of its layers."""
+
+    layers: list[Tensor]
+    """Each (B, C, h, w), of unit length along C."""
+    size: torch.Size
+    """(H, W) of the picture."""
+
+
+class Lpips:
+    """The LPIPS distance with one backbone on one device."""
+
+    def __init__(self, net: str = "alex", folder: Path | None = None, device: torch.device | str = "cpu") -> None:
+        """Load a backbone and the weights of its layers.
+
+        Args:
+            net: "alex" (the usual one for reporting), "vgg" (the usual one as a loss) or "squeeze".
+            folder: where backbones lie; if None, where `lpips_weights.find` looks.
+            device: where to compute.
+
+        Raises:
+            MissingWeights: no backbone is to be had.
+        """
+        self.net = net
+        self.device = torch.device(device)
+        path = lpips_weights.obtain(net, folder)
+        self._backbone = backbones.build(net, path).to(self.device)
+        self._weights = [w.to(self.device) for w in _layer_weights(net)]
+        self._mean = torch.tensor(_MEAN, device=self.device)[:, None, None]
+        self._deviation = torch.tensor(_DEVIATION, device=self.device)[:, None, None]
+
+    def distance(self, a: NDArray, b: NDArray, tile: int = 0, overlap: int = 64) -> float:
+        """Return the distance of two pictures, 0 for equal ones.
+
+        Args:
+            a, b: sRGB (H, W, 3), uint8 or floating point in 0..1, sides of 32 pixels or more.
+            tile: side in pixels of the tiles to compute in, to bound memory; 0 takes the picture whole.
+            overlap: pixels that neighbouring tiles share, blended by Hann windows.
+
+        Raises:
+            ValueError: shapes differ, or a side is too short.
+        """
+        x, y = self._tensor(a), self._tensor(b)
+        _check(x, y.shape[-2:])
+        with torch.inference_mode(), _fp32(self.device):
+            if not tile:
+                return float(sum(near.mean() for near in self._compare(x, self._features(y))))
+            total = 0.0
+            for rows, row_weights in _tiles(x.shape[-2], tile, overlap):
+                for columns, column_weights in _tiles(x.shape[-1], tile, overlap):
+                    window = torch.outer(row_weights, column_weights).to(self.device)
+                    for near in self._compare(x[..., rows, columns], self._features(y[..., rows, columns])):
+                        at_pixels = functional.interpolate(near[:, None], window.shape, mode="bilinear")[0, 0]
+                        total += float((at_pixels * window).sum(dtype=torch.float64))
+            return total / (x.shape[-2] * x.shape[-1])
+
+    def target(self, y: Tensor) -> LpipsTarget:
+        """Return the features of `y`, sRGB (B, 3, H, W) in 0..1, to be compared with in `loss`."""
+        _check(y)
+        with torch.no_grad(), _fp32(self.device):
+            return LpipsTarget(list(self._features(y)), y.shape[-2:])
+
+    def loss(self, x: Tensor, target: LpipsTarget) -> Tensor:
+        """Return the distances (B,) of pictures `x`, sRGB (B, 3, H, W) in 0..1, from a target, with gradients for `x`.
+
+        Raises:
+            ValueError: `x` and the target differ in size, or a side is too short.
+        """
+        _check(x, target.size)
+        with _fp32(self.device):
+            return torch.stack([near.mean((-2, -1)) for near in self._compare(x, target.layers)]).sum(0)
+
+    def _compare(self, x: Tensor, layers: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield each layer's distances (B, h, w)."""
+        for ours, theirs, weights in zip(self._features(x), layers, self._weights, strict=True):
+            yield functional.conv2d((ours - theirs).square(), weights)[:, 0]
+
+    def _features(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield each layer's features (B, C, h, w), scaled to unit length along C."""
+        scaled = 2 * x.to(self.device, torch.float32) - 1
+        for layer in self._backbone.listen((scaled - self._mean) / self._deviation):
+            yield layer / (torch.linalg.vector_norm(layer, dim=1, keepdim=True) + 1e-10)
+
+    def _tensor(self, picture: NDArray) -> Tensor:
+        white = 255 if picture.dtype == np.uint8 else 1
+        planes = np.ascontiguousarray(np.moveaxis(picture, -1, 0)[None])
+        return torch.from_numpy(planes).to(self.device, torch.float32) / white
+
+
+def _check(x: Tensor, size: torch.Size | None = None) -> None:
+    height, width = x.shape[-2:]
+    if x.ndim != 4 or x.shape[1] != 3 or min(height, width) < SMALLEST_SIDE:
+        raise ValueError(f"LPIPS needs (B, 3, H, W) of {SMALLEST_SIDE} pixels or more a side, found {tuple(x.shape)}")
+    if size and size != x.shape[-2:]:
+        raise ValueError(f"LPIPS compares pictures of one size, found {width}x{height} and {size[1]}x{size[0]}")
+
+
+def _layer_weights(net: str) -> list[Tensor]:
+    """Read the weights (1, C, 1, 1) of each layer from the data of the installed `lpips` package."""
+    package = importlib.util.find_spec("lpips")
+    if package is None or not package.submodule_search_locations:
+        raise MissingWeights("the lpips package is not installed: pip install lpips")
+    path = Path(package.submodule_search_locations[0]) / "weights" / "v0.1" / f"{net}.pth"
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return [state[name] for name in sorted(state)]
+
+
+@contextmanager
+def _fp32(device: torch.device) -> Iterator[None]:
+    with (
+        torch.autocast(device.type, enabled=False),
+        torch.backends.cudnn.flags(enabled=True, benchmark=torch.backends.cudnn.benchmark, allow_tf32=False),
+    ):
+        yield
+
+
+def _tiles(length: int, tile: int, overlap: int) -> list[tuple[slice, Tensor]]:
+    """Cut an axis into overlapping tiles, with weights (Hann windows) that add up to 1 at every pixel."""
+    tile = max(tile, 4 * _GRID)
+    step = max((tile - overlap) // _GRID * _GRID, _GRID)
+    last = max(0, -(-(length - tile) // _GRID) * _GRID)
+    starts = [*range(0, last, step), last]
+    slices = [slice(start, min(start + tile, length)) for start in starts]
+    windows = [torch.hann_window(s.stop - s.start + 2, periodic=False, dtype=torch.float64)[1:-1] for s in slices]
+    total = torch.zeros(length, dtype=torch.float64)
+    for s, window in zip(slices, windows, strict=True):
+        total[s] += window
+    return [(s, (window / total[s]).float()) for s, window in zip(slices, windows, strict=True)]
