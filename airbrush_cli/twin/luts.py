@@ -193,7 +193,9 @@ def load_luts(path: Path) -> Luts:
     kernels = _load_tensor(psf_path, (rows, columns, None, None))
     size = kernels.shape[-1]
     if kernels.shape[-2] != size or size % 2 == 0 or size < 3:
-        raise InputError(f"{psf_path}: kernels must be square with an odd side of at least 3 (found {kernels.shape[-2:]})")
+        raise InputError(
+            f"{psf_path}: kernels must be square with an odd side of at least 3 (found {kernels.shape[-2:]})"
+        )
     if np.abs(kernels.sum(axis=(-2, -1)) - 1.0).max() > 1e-3:
         raise InputError(f"{psf_path}: every kernel must have the sum 1")
     try:
