@@ -58,7 +58,7 @@ def write_strokes(
     painted_mm = 0.0
     mixed = ""
     for stroke_id, stroke in zip(ids[first:], np.asarray(strokes, float)[first:], strict=True):
-        points, feeds = stroke_path(stroke, machine)
+        points, speed = stroke_path(stroke, machine)
         points = program.round(points)
         _check_limits(points, machine, f"stroke {stroke_id}")
         ink = stroke[12:]
@@ -75,7 +75,7 @@ def write_strokes(
             mixed = mix
         program.travel(*points[0].tolist())
         program.macro(macros.air_on, values)
-        program.paint(points.tolist(), feeds.tolist())
+        program.paint(points.tolist(), segment_feeds(points, speed, machine).tolist())
         program.macro(macros.air_off, values)
         painted_mm += geometry.polyline_length(points)
     _end(program, macros)
@@ -132,7 +132,7 @@ def stroke_path(stroke: Floats, machine: Machine) -> tuple[Floats, Floats]:
         machine: the profile; its `path` gives the tolerances.
 
     Returns:
-        ((K, 3) points in the machine frame, (K - 1,) feeds in mm/min along them).
+        ((K, 3) points in the machine frame, (K - 1,) speeds over the paper between them, mm/s).
     """
     z0, z1 = stroke[8:10].tolist() if machine.has_z else (0.0, 0.0)
     controls = np.column_stack([_to_machine(stroke[:8].reshape(4, 2), machine), np.linspace(z0, z1, 4)])
@@ -141,8 +141,7 @@ def stroke_path(stroke: Floats, machine: Machine) -> tuple[Floats, Floats]:
     density = abs(v1 - v0) / (machine.path.speed_step * (v0 + (v1 - v0) * _GRID))
     t = geometry.flatten_parameters(controls, machine.path.tolerance_mm, density)
     speed = v0 + (v1 - v0) * (t[1:] + t[:-1]) / 2.0
-    points = geometry.bezier_point(controls, t)
-    return points, segment_feeds(points, speed, machine)
+    return geometry.bezier_point(controls, t), speed
 
 
 def segment_feeds(points: Floats, speed: Floats, machine: Machine) -> Floats:
