@@ -16,6 +16,7 @@ Found = tuple[int, str, str]  # line, kind, message
 # What 32-bit floats, and a writer's rounding, may be off by.
 SLACK_MM = 5e-4
 _SLACK_FEED = 1e-3
+_SLACK_STEP_MM = 1e-4
 
 _REALTIME = {
     0x18: "resets the controller",
@@ -90,7 +91,7 @@ def _limit_message(moves: Moves, axis: int, low: float, high: float) -> Callable
 def _allowed(moves: Moves, max_rate: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the (R,) fastest feeds that no axis has to cut, mm/min; in arcs the plane's slowest axis counts."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        step = np.abs(moves.end - moves.start)
+        step = np.maximum(np.abs(moves.end - moves.start) - _SLACK_STEP_MM, 0.0)
         allowed = np.minimum(max_rate[0] / step[:, 0], max_rate[1] / step[:, 1])
         allowed = np.minimum(allowed, max_rate[2] / step[:, 2]) * moves.length
     if moves.arcs.any():

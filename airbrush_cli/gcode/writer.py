@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,11 @@ from airbrush_cli import geometry, units
 from airbrush_cli.errors import InputError, JobError
 from airbrush_cli.gcode.macros import Macros
 from airbrush_cli.gcode.program import Program
+from airbrush_cli.gcode.zone import keep_clear, passes_through
+from airbrush_cli.pen.curves import flatten
+from airbrush_cli.pen.travel import optimise_travel
 from airbrush_cli.schemas.machine import Machine
+from airbrush_cli.schemas.pen_vectors import PenVectors
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +63,7 @@ def write_strokes(
     painted_mm = 0.0
     mixed = ""
     for stroke_id, stroke in zip(ids[first:], np.asarray(strokes, float)[first:], strict=True):
-        points, speed = stroke_path(stroke, machine)
+        points, speed = _clear_of_purge_zone(*stroke_path(stroke, machine), machine, stroke_id)
         points = program.round(points)
         _check_limits(points, machine, f"stroke {stroke_id}")
         ink = stroke[12:]
@@ -83,20 +88,20 @@ def write_strokes(
 
 
 def write_pen(
-    paths: Sequence[Floats],
-    ids: Sequence[str],
+    vectors: PenVectors,
     machine: Machine,
     header: Sequence[str],
     *,
     macros: Macros,
+    order: Literal["keep", "travel"] = "keep",
     resume_from: str | None = None,
 ) -> str:
-    """Write the pen pass.
+    """Write the pen pass. Path number 12 of the file, counted from 0, has the id `pen-00012`.
 
     Args:
-        paths: polylines of (K, 2) points in mm, image frame, in drawing order.
-        ids: their ids.
+        vectors: the pen layer.
         machine, header, macros, resume_from: see `write_strokes`.
+        order: keep the paths' order and directions, or choose those that let the lifted pen travel least.
 
     Raises:
         JobError: the machine has no pen, or a path leaves the work area of the pen.
@@ -104,21 +109,29 @@ def write_pen(
     """
     if macros.pen_down is None or macros.pen_up is None:
         raise JobError("this machine has no pen: its profile names no macros.pen_down and macros.pen_up")
+    paths = [flatten(path, machine.path.tolerance_mm) for path in vectors.paths]
+    ids = [f"pen-{number:05d}" for number in range(len(paths))]
+    if order == "travel":
+        chosen, reverse = optimise_travel(
+            [path[0] for path in paths], [path[-1] for path in paths], (0.0, vectors.page_mm.y)
+        )
+        ids = [ids[index] for index in chosen]
+        paths = [paths[index][:: -1 if back else 1] for index, back in zip(chosen, reverse, strict=True)]
     first = _resume_index(ids, resume_from)
     program = Program(machine)
     _begin(program, header, macros, resume_from)
     program.macro(macros.pen_up)
     offset = np.array([machine.pen.offset_mm.x, machine.pen.offset_mm.y])
     height = machine.pen.down_mm if machine.has_z else 0.0
-    speed = machine.pen.feed_mm_s
     for path_id, path in zip(ids[first:], paths[first:], strict=True):
-        plane = _to_machine(np.asarray(path, float), machine) - offset
+        plane = _to_machine(path, machine, vectors.page_mm.y) - offset
         points = program.round(np.column_stack([plane, np.full(len(plane), height)]))
         _check_limits(points, machine, f"pen path {path_id}")
         program.code(f"; STROKE_ID: {path_id}")
         program.rapid(*points[0, :2].tolist())
         program.macro(macros.pen_down)
-        program.paint(points.tolist(), segment_feeds(points, np.full(len(points) - 1, speed), machine).tolist())
+        speed = np.full(len(points) - 1, machine.pen.feed_mm_s)
+        program.paint(points.tolist(), segment_feeds(points, speed, machine).tolist())
         program.macro(macros.pen_up)
     _end(program, macros)
     return program.text()
@@ -166,9 +179,20 @@ def segment_feeds(points: Floats, speed: Floats, machine: Machine) -> Floats:
     return np.maximum(np.where(feed > most, np.floor(10.0 * most) / 10.0, feed), 1.0)
 
 
-def _to_machine(points: Floats, machine: Machine) -> Floats:
+def _to_machine(points: Floats, machine: Machine, page_height_mm: float = units.A4_MM[1]) -> Floats:
     corner = np.array([machine.paper_mm.x, machine.paper_mm.y])
-    return units.image_to_machine(points, units.A4_MM[1]) + corner
+    return units.image_to_machine(points, page_height_mm) + corner
+
+
+def _clear_of_purge_zone(points: Floats, speed: Floats, machine: Machine, stroke_id: str) -> tuple[Floats, Floats]:
+    zone = machine.safety.purge_zone_mm
+    if zone is None:
+        return points, speed
+    if machine.has_z:
+        return keep_clear(points, speed, zone, machine.work_area_mm.z)
+    if passes_through(points, zone):
+        raise JobError(f"stroke {stroke_id}: passes through the purge zone, and there is no Z axis to lift the nozzle")
+    return points, speed
 
 
 def _purge_is_due(machine: Machine, purged: Floats | None, ink: Floats, painted_mm: float) -> bool:
