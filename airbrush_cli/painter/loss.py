@@ -65,3 +65,8 @@ def srgb_mse(
         gradient = np.empty_like(picture)
     rows = _srgb_error(picture, target, _CURVE, _SLOPE, gradient)
     return float(rows.sum() / picture.size), gradient
+
+
+def srgb_slope(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return d sRGB / d light at (H, W, 3) linear RGB, clipped to [0, 1]."""
+    return _SLOPE[np.rint(np.sqrt(np.clip(picture, 0.0, 1.0)) * _ENTRIES).astype(np.int32)]

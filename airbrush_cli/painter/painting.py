@@ -29,7 +29,7 @@ from airbrush_cli.schemas.job import Figures, Metrics, Pass, Provenance
 from airbrush_cli.schemas.luts import PhysicsConfig
 from airbrush_cli.schemas.paint import PaintSettings
 from airbrush_cli.schemas.pen_vectors import PenVectors
-from airbrush_cli.twin import Twin
+from airbrush_cli.twin.model import Twin
 from airbrush_cli.twin.luts import Luts, load_luts, luts_path
 
 log = logging.getLogger(__name__)

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from airbrush_cli import colour, units
 from airbrush_cli.painter.clock import Clock
-from airbrush_cli.painter.loss import srgb_mse
+from airbrush_cli.painter.loss import srgb_mse, srgb_slope
 from airbrush_cli.painter.strategist import Strategist
 from airbrush_cli.painter.technician import StepSizes, Technician
 from airbrush_cli.schemas.paint import PaintSettings
 from airbrush_cli.schemas.stroke import rounded
-from airbrush_cli.twin import Twin
+from airbrush_cli.twin.model import Tape, Twin
 
 log = logging.getLogger(__name__)
 
-# Reference milliseconds (two cores) of one step: fixed, per megapixel, per megapixel and thousand strokes.
-_STEP_WORK = (4.0, 25.0, 80.0)
+# Reference milliseconds (two cores) of one step: fixed, per thousand strokes, per megapixel, per both.
+_STEP_WORK = (4.0, 15.0, 20.0, 175.0)
 _PERCEPTION_WORK = 420.0  # per megapixel
 
 # A stroke that changes no 8-bit value of the picture shows nothing.
@@ -107,7 +107,8 @@ class Planner:
         strokes = rounded(self.strokes)
         height, width = self._target.shape[:2]
         while len(strokes):
-            peak = self._twin.influence(strokes, (width, height))[1]
+            picture, tape = self._twin.forward(strokes, (width, height))
+            peak = self._twin.influence(tape, srgb_slope(picture))[1]
             if (peak >= _INVISIBLE).all():
                 break
             strokes = strokes[peak >= _INVISIBLE]
@@ -140,10 +141,10 @@ class Planner:
     def _reseed(self, scale: float) -> None:
         """Move the strokes whose loss would be felt least to where the error is largest."""
         linear, srgb = self._level(scale)
-        picture, context = self._twin.forward(self.strokes, self._size(scale))
-        gain = self._twin.removal_cost(context, picture, srgb)
+        picture, tape = self._twin.forward(self.strokes, self._size(scale))
+        cost = self._removal_cost(picture, tape, srgb)
         count = int(self._settings.reseed.share * len(self.strokes))
-        weak = np.argsort(gain, kind="stable")[:count]
+        weak = np.argsort(cost, kind="stable")[:count]
         keep = np.ones(len(self.strokes), bool)
         keep[weak] = False
         self._technician.keep(keep)
@@ -151,20 +152,31 @@ class Planner:
         spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / self._settings.strokes)) * 0.7
         self._technician.add(self._strategist.propose(linear, canvas, count, spacing, self._generator))
 
+    def _removal_cost(self, picture: NDArray[np.float32], tape: Tape, srgb: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return (N,) changes of the squared error if a stroke were not there; negative where it would help.
+
+        Removing a stroke takes d off the picture: sum((r − s d)²) − sum(r²) = sum((s d)²) − 2 sum(r s d), with r the sRGB
+        error and s the slope of sRGB. The second term is the gradient along the stroke's own opacity.
+        """
+        _, gradient = srgb_mse(picture, srgb)
+        energy, _ = self._twin.influence(tape, srgb_slope(picture))
+        return energy / picture.size - self._twin.opacity_pull(tape, gradient)
+
     def _step(self, fraction: float) -> None:
         scale = self._scale(fraction)
         _, srgb = self._level(scale)
-        picture, context = self._twin.forward(self.strokes, self._size(scale))
+        picture, tape = self._twin.forward(self.strokes, self._size(scale))
         error, gradient = srgb_mse(picture, srgb)
         perception = self._settings.perception
         if self._perception and scale == 1 and fraction >= perception.at:
             gradient += perception.weight * self._perception_gradient(picture)
         floor = self._settings.steps.final
         rate = floor + (1 - floor) * 0.5 * (1 + np.cos(np.pi * min(fraction, 1.0)))
-        self._technician.step(self._twin.backward(context, gradient), rate)
+        self._technician.step(self._twin.backward(tape, gradient), rate)
         megapixels = srgb.size / 3e6
-        fixed, pixel, each = _STEP_WORK
-        self._clock.spend(fixed + megapixels * (pixel + each * len(self.strokes) / 1000))
+        thousands = len(self.strokes) / 1000
+        fixed, each, pixels, both = _STEP_WORK
+        self._clock.spend(fixed + each * thousands + megapixels * (pixels + both * thousands))
         if self._observe:
             self._observe(
                 Progress(
@@ -182,8 +194,7 @@ class Planner:
         if self._perceived is None or self._since_perceived >= self._settings.perception.every:
             light = np.clip(picture, 0, 1)
             _, gradient = self._perception(colour.linear_to_srgb(light).astype(np.float32))
-            slope = np.where(light <= 0.0031308, 12.92, 0.4395833 * np.maximum(light, 1e-6) ** (1 / 2.4 - 1))
-            self._perceived = (gradient * slope).astype(np.float32)
+            self._perceived = gradient * srgb_slope(light)
             self._since_perceived = 0
             self._clock.spend(_PERCEPTION_WORK * light.size / 3e6)
         self._since_perceived += 1
