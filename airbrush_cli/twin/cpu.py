@@ -16,7 +16,7 @@ from airbrush_cli.twin import kernels
 from airbrush_cli.twin.strokes import Polylines
 from airbrush_cli.units import A4_MM
 
-_NO_RASTER = np.empty((0, 0, 3), np.float32)
+NO_RASTER = np.empty((0, 0, 3), np.float32)
 
 
 def workers() -> int:
@@ -102,7 +102,7 @@ def forward(
     tape = Tape(polylines, layering, page_mm, canvas, size_px, table, reach, films(polylines.ink, layering), *bins)
     out = np.empty((height, width, 3), np.float32)
     pitch_x, pitch_y = tape.pitch_mm
-    below = _NO_RASTER if canvas is None else canvas
+    below = NO_RASTER if canvas is None else canvas
 
     def task(worker: int, count: int) -> None:
         kernels.paint(
@@ -137,13 +137,13 @@ def backward(
     pair_inks = np.zeros((len(tape.members), 3))
     pitch_x, pitch_y = tape.pitch_mm
     opaque = np.float32(tape.layering == "alpha_over")
-    below = _NO_RASTER if tape.canvas is None else tape.canvas
+    below = NO_RASTER if tape.canvas is None else tape.canvas
 
     def task(worker: int, count: int) -> None:
         kernels.paint_backward(
             worker, count, tape.table, starts, tape.reach, tape.films, opaque, np.float32(1.0) - opaque, tape.band_starts,
             tape.members, tape.node_starts, pitch_x, pitch_y, tape.canvas is None, below, gradient, want_canvas,
-            _NO_RASTER if canvas_gradient is None else canvas_gradient, pair_nodes, pair_inks,
+            NO_RASTER if canvas_gradient is None else canvas_gradient, pair_nodes, pair_inks,
         )  # fmt: skip
 
     share(task)

@@ -25,6 +25,7 @@ PIXELS = SIDE * SIDE
 # h(q) = (9 − q) (H0 + H1 q + H2 q²), the profile is h²: exactly 0 at q = 9.
 _H0, _H1, _H2 = np.float32(1.0 / CUT2), np.float32(C1 / CUT2), np.float32(C2 / CUT2)
 _CUT2 = np.float32(CUT2)
+_NONE, _BIT, _LAST_BIT = np.int32(0), np.int32(1), np.float32(31.0)
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 CUT = math.sqrt(CUT2)
 
@@ -105,10 +106,19 @@ def bin_bands(nodes, starts, reach, bands, pitch_y):
 
 
 @njit(**_OPTIONS)
-def _list_tiles(band, first, last, members, table, starts, reach, columns, pitch_x, pitch_y, distance, depth, lists):
+def _projects(table, k, cx, cy, half_x, half_y, end):
+    """Whether every pixel of a tile lies beyond the end (1) or before the start (-1) of a chord."""
+    along = ((cx - table[k, 0]) * table[k, 2] + (cy - table[k, 1]) * table[k, 3]) * table[k, 4] - 0.5
+    spread = (abs(table[k, 2]) * half_x + abs(table[k, 3]) * half_y) * table[k, 4]
+    return end * along - spread > 0.5 + 1e-6
+
+
+@njit(**_OPTIONS)
+def _list_tiles(band, first, last, members, table, starts, reach, columns, pitch_x, pitch_y, distance2, depth, lists):
     """Fill `lists[tile, i] = (pair, first chord, last chord + 1)` and `depth[tile]` for one band."""
     width, height = SIDE * pitch_x, SIDE * pitch_y
-    half = 0.5 * (SIDE - 1) * math.sqrt(pitch_x * pitch_x + pitch_y * pitch_y) + 1e-6
+    half_x, half_y = 0.5 * (SIDE - 1) * pitch_x, 0.5 * (SIDE - 1) * pitch_y
+    half = math.sqrt(half_x * half_x + half_y * half_y) + 1e-6
     cy = (band + 0.5) * height
     for tile in range(columns):
         depth[tile] = 0
@@ -128,32 +138,32 @@ def _list_tiles(band, first, last, members, table, starts, reach, columns, pitch
         t0 = max(0, math.floor((left - far) / width + 0.5))
         t1 = min(columns, math.floor((right + far) / width + 0.5) + 1)
         for k in range(chords):
-            ax, ay, ex, ey, inv = (
-                table[k0 + k, 0],
-                table[k0 + k, 1],
-                table[k0 + k, 2],
-                table[k0 + k, 3],
-                table[k0 + k, 4],
-            )
+            ax, ay, ex, ey = table[k0 + k, 0], table[k0 + k, 1], table[k0 + k, 2], table[k0 + k, 3]
+            inv = table[k0 + k, 4]
             dy = cy - ay
             for tile in range(t0, t1):
                 dx = (tile + 0.5) * width - ax
                 u = min(max((dx * ex + dy * ey) * inv, 0.0), 1.0)
                 wx, wy = dx - u * ex, dy - u * ey
-                distance[k, tile] = math.sqrt(wx * wx + wy * wy)
+                distance2[k, tile] = wx * wx + wy * wy
         for tile in range(t0, t1):
-            nearest = 1e30
+            nearest2 = 1e30
             touched = False
             for k in range(chords):
-                nearest = min(nearest, distance[k, tile])
-                touched |= distance[k, tile] <= table[k0 + k, 9] + half
+                nearest2 = min(nearest2, distance2[k, tile])
+                touched |= distance2[k, tile] <= (table[k0 + k, 9] + half) ** 2
             if not touched:
                 continue
-            limit = min(far, nearest + 2.0 * half)
+            # A chord is left out if it is out of reach, farther than another one from every pixel, or (at the ends of
+            # the list) if every pixel projects beyond the node that it shares with the next chord of the list.
+            limit2 = min(far, math.sqrt(nearest2) + 2.0 * half) ** 2
+            cx = (tile + 0.5) * width
             a, b = 0, chords
-            while distance[a, tile] > limit:
+            while a < b - 1 and (distance2[a, tile] > limit2 or _projects(table, k0 + a, cx, cy, half_x, half_y, 1.0)):
                 a += 1
-            while distance[b - 1, tile] > limit:
+            while a < b - 1 and (
+                distance2[b - 1, tile] > limit2 or _projects(table, k0 + b - 1, cx, cy, half_x, half_y, -1.0)
+            ):
                 b -= 1
             i = depth[tile]
             lists[tile, i, 0] = pair
@@ -191,11 +201,13 @@ def _nearest(scratch, film, table, chord, count, cx, cy):
                 wx = x - ax - u * ex
                 wy = y - ay - u * ey
                 d2 = wx * wx + wy * wy
-                closer = d2 < scratch[film + i]
-                scratch[film + i] = d2 if closer else scratch[film + i]
-                scratch[film + _P + i] = u + tk if closer else scratch[film + _P + i]
-                scratch[film + _P2 + i] = sa + u * sd if closer else scratch[film + _P2 + i]
-                scratch[film + _P3 + i] = oa + u * od if closer else scratch[film + _P3 + i]
+                best, t = scratch[film + i], scratch[film + _P + i]
+                sigma, opacity = scratch[film + _P2 + i], scratch[film + _P3 + i]
+                closer = d2 < best
+                scratch[film + i] = d2 if closer else best
+                scratch[film + _P + i] = u + tk if closer else t
+                scratch[film + _P2 + i] = sa + u * sd if closer else sigma
+                scratch[film + _P3 + i] = oa + u * od if closer else opacity
 
 
 @njit(**_OPTIONS)
@@ -221,9 +233,11 @@ def _composite(scratch, film, keep, k0, k1, k2, m0, m1, m2):
 def _peel(scratch, film, k0, k1, k2, m0, m1, m2, ink_one, ink_colour, ink_gradient):
     """Take the film off: from the gradient above it to that beneath it, and those of opacity, sigma and distance.
 
-    Adds to `ink_gradient` (3,).
+    Adds to `ink_gradient` (3,). Returns a bit set of the chords that are nearest to a pixel which
+    the film covers: bit k for t in [k, k + 1), bit 31 for all from there on.
     """
     s0, s1, s2 = _ZERO, _ZERO, _ZERO
+    owners = _NONE
     for i in range(_P):
         inverse = _ONE / scratch[film + _P2 + i]
         q = min(scratch[film + i] * inverse * inverse, _CUT2)
@@ -245,15 +259,23 @@ def _peel(scratch, film, k0, k1, k2, m0, m1, m2, ink_one, ink_colour, ink_gradie
         scratch[_GO + i] = ga * h * h
         scratch[_GS + i] = -_TWO * gq * q * inverse
         scratch[_GD + i] = gq * inverse * inverse
+        bit = np.int32(_BIT << np.int32(min(scratch[film + _P + i], _LAST_BIT)))
+        owners = np.int32(owners | (bit if q < _CUT2 else _NONE))
     ink_gradient[0] += s0
     ink_gradient[1] += s1
     ink_gradient[2] += s2
+    return owners
 
 
 @njit(**_OPTIONS)
-def _pull_back(scratch, film, table, chord, count, cx, cy, node_gradient):
-    """Add the film's gradients to the nodes of its chords, `node_gradient` (count + 1, 4)."""
+def _pull_back(scratch, film, table, chord, count, owners, cx, cy, node_gradient, first):
+    """Add the film's gradients to the nodes of its chords, rows `first` to `first + count` of `node_gradient`."""
     for k in range(count):
+        mask = _BIT << min(k, 31)
+        if k == count - 1:
+            mask |= _BIT << min(k + 1, 31)
+        if owners & mask == 0:
+            continue
         row = table[chord + k]
         ax, ay = np.float32(row[0] - cx), np.float32(row[1] - cy)
         ex, ey = np.float32(row[2]), np.float32(row[3])
@@ -290,15 +312,15 @@ def _pull_back(scratch, film, table, chord, count, cx, cy, node_gradient):
             u1 += u * gu
             ux += gu * wx
             uy += gu * wy
-        inv = row[4]
-        node_gradient[k, 0] += -_TWO * (p0 - p1) - inv * (ux + (u0 - u1) * ex)
-        node_gradient[k, 1] += -_TWO * (q0 - q1) - inv * (uy + (u0 - u1) * ey)
-        node_gradient[k, 2] += s0 - s1
-        node_gradient[k, 3] += o0 - o1
-        node_gradient[k + 1, 0] += -_TWO * p1 + inv * (ux - u1 * ex)
-        node_gradient[k + 1, 1] += -_TWO * q1 + inv * (uy - u1 * ey)
-        node_gradient[k + 1, 2] += s1
-        node_gradient[k + 1, 3] += o1
+        inv, n = row[4], first + k
+        node_gradient[n, 0] += -_TWO * (p0 - p1) - inv * (ux + (u0 - u1) * ex)
+        node_gradient[n, 1] += -_TWO * (q0 - q1) - inv * (uy + (u0 - u1) * ey)
+        node_gradient[n, 2] += s0 - s1
+        node_gradient[n, 3] += o0 - o1
+        node_gradient[n + 1, 0] += -_TWO * p1 + inv * (ux - u1 * ex)
+        node_gradient[n + 1, 1] += -_TWO * q1 + inv * (uy - u1 * ey)
+        node_gradient[n + 1, 2] += s1
+        node_gradient[n + 1, 3] += o1
 
 
 @njit(**_OPTIONS)
@@ -352,13 +374,13 @@ def paint(worker, workers, table, starts, reach, films, band_starts, members, pi
     most, longest = _list_capacity(bands, workers, worker, band_starts, starts)
     lists = np.empty((columns, most, 3), np.int32)
     depth = np.empty(columns, np.int64)
-    distance = np.empty((longest, columns))
+    distance2 = np.empty((longest, columns))
     scratch = np.empty(FIXED + FILM, np.float32)
     _grid(scratch, pitch_x, pitch_y)
     for band in range(worker, bands, workers):
         _list_tiles(
             band, band_starts[band], band_starts[band + 1], members, table, starts, reach, columns, pitch_x, pitch_y,
-            distance, depth, lists,
+            distance2, depth, lists,
         )  # fmt: skip
         cy = (band + 0.5) * SIDE * pitch_y
         for tile in range(columns):
@@ -391,14 +413,14 @@ def paint_backward(
     most, longest = _list_capacity(bands, workers, worker, band_starts, starts)
     lists = np.empty((columns, most, 3), np.int32)
     depth = np.empty(columns, np.int64)
-    distance = np.empty((longest, columns))
+    distance2 = np.empty((longest, columns))
     room = 64
     scratch = np.empty(FIXED + room * FILM, np.float32)
     _grid(scratch, pitch_x, pitch_y)
     for band in range(worker, bands, workers):
         _list_tiles(
             band, band_starts[band], band_starts[band + 1], members, table, starts, reach, columns, pitch_x, pitch_y,
-            distance, depth, lists,
+            distance2, depth, lists,
         )  # fmt: skip
         cy = (band + 0.5) * SIDE * pitch_y
         for tile in range(columns):
@@ -426,20 +448,15 @@ def paint_backward(
                 s = members[pair]
                 a, b = lists[tile, i, 1], lists[tile, i, 2]
                 f = films[s]
-                _peel(
+                owners = _peel(
                     scratch, np.uint64(FIXED + i * FILM), f[0], f[1], f[2], f[3], f[4], f[5], ink_one, ink_colour,
                     ink_gradient[pair],
                 )  # fmt: skip
-                _pull_back(
-                    scratch,
-                    np.uint64(FIXED + i * FILM),
-                    table,
-                    starts[s] + a,
-                    b - a,
-                    cx,
-                    cy,
-                    node_gradient[node_starts[pair] + a :],
-                )
+                if owners:
+                    _pull_back(
+                        scratch, np.uint64(FIXED + i * FILM), table, starts[s] + a, b - a, owners, cx, cy,
+                        node_gradient, node_starts[pair] + a,
+                    )  # fmt: skip
             if want_canvas:
                 _store(scratch, _G0, canvas_gradient, band * SIDE, tile * SIDE)
 
