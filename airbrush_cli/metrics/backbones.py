@@ -85,17 +85,27 @@ def _squeezenet() -> Backbone:
 _BUILDERS = {"alex": _alexnet, "vgg": _vgg16, "squeeze": _squeezenet}
 
 
+def architecture(net: str) -> Backbone:
+    """Return the backbone of `net` ("alex", "vgg" or "squeeze"), untrained."""
+    return _BUILDERS[net]()
+
+
 def build(net: str, path: Path) -> Backbone:
-    """Return the backbone of `net` ("alex", "vgg" or "squeeze") with the weights in the file `path`, frozen.
+    """Return the backbone of `net` with the weights in the file `path`, frozen.
 
     Raises:
         MissingWeights: the file cannot be read, or belongs to another network.
     """
-    # Without storage of its own the network is made in no time; the tensors of the file become its weights.
+    # Without storage of its own the network is made in no time; the tensors of the file become its weights. With the
+    # channels last in memory, convolutions on the CPU take two thirds of the time.
     with torch.device("meta"):
-        backbone = _BUILDERS[net]()
+        backbone = architecture(net)
+    weights = lpips_weights.load(path)
+    layouts = {1: torch.contiguous_format, 4: torch.channels_last}
     try:
-        backbone.load_state_dict(lpips_weights.load(path), assign=True)
-    except RuntimeError as error:
+        backbone.load_state_dict(
+            {name: w.contiguous(memory_format=layouts[w.ndim]) for name, w in weights.items()}, assign=True
+        )
+    except (RuntimeError, LookupError) as error:
         raise MissingWeights(f"{path}: not the weights of {lpips_weights.BACKBONES[net].name}") from error
     return backbone.requires_grad_(False).eval()

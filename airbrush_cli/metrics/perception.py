@@ -117,14 +117,14 @@ class Lpips:
 
     def _features(self, x: Tensor) -> Iterator[Tensor]:
         """Yield each layer's features (B, C, h, w), scaled to unit length along C."""
-        scaled = 2 * x.to(self.device, torch.float32) - 1
+        scaled = 2 * x.to(self.device, torch.float32, memory_format=torch.channels_last) - 1
         for layer in self._backbone.listen((scaled - self._mean) / self._deviation):
             yield layer / (torch.linalg.vector_norm(layer, dim=1, keepdim=True) + 1e-10)
 
     def _tensor(self, picture: NDArray) -> Tensor:
         white = 255 if picture.dtype == np.uint8 else 1
-        planes = np.ascontiguousarray(np.moveaxis(picture, -1, 0)[None])
-        return torch.from_numpy(planes).to(self.device, torch.float32) / white
+        tensor = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device, torch.float32)
+        return tensor.permute(2, 0, 1)[None] / white
 
 
 def _check(x: Tensor, size: torch.Size | None = None) -> None:
