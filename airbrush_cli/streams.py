@@ -24,11 +24,11 @@ def paths(arguments: Sequence[Path] | None) -> Iterator[Path]:
     Raises:
         InputError: neither names a path.
     """
-    if arguments and list(map(str, arguments)) != ["-"]:
+    if arguments:
         yield from arguments
         return
     stdin = console.current().stdin
-    if not arguments and stdin.isatty():
+    if stdin.isatty():
         raise InputError("nothing to do: name files, or pipe their paths in")
     empty = True
     for line in stdin:
@@ -39,14 +39,14 @@ def paths(arguments: Sequence[Path] | None) -> Iterator[Path]:
         raise InputError("nothing to do: standard input named no path")
 
 
-def run(items: Iterable[Item], work: Callable[[Item], Path], jobs: int = 1) -> int:
+def run(items: Iterable[Item], work: Callable[[Item], Path | None], jobs: int = 1) -> int:
     """Do `work` for each item, print the manifest that it wrote at once, and return the exit status.
 
     An item that fails is reported, the others are still done. Status 1 if any job failed, else 2 if any input was bad.
 
     Args:
         items: paths, or what was made of them; `str` names them in errors.
-        work: returns the manifest that it wrote; picklable, like the items, if `jobs` > 1.
+        work: returns the manifest that it wrote, or None for no result; picklable, like the items, if `jobs` > 1.
         jobs: how many run at a time, each in a process of its own.
     """
     statuses: set[int] = set()
@@ -60,9 +60,9 @@ def run(items: Iterable[Item], work: Callable[[Item], Path], jobs: int = 1) -> i
     return ExitStatus.BAD_INPUT if statuses else ExitStatus.OK
 
 
-def _run_parallel(items: Iterable[Item], work: Callable[[Item], Path], jobs: int, statuses: set[int]) -> None:
+def _run_parallel(items: Iterable[Item], work: Callable[[Item], Path | None], jobs: int, statuses: set[int]) -> None:
     settings = console.current().settings
-    running: dict[Future[Path], str] = {}
+    running: dict[Future[Path | None], str] = {}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(settings,)) as pool:
         try:
             for item in items:
@@ -80,13 +80,13 @@ def _start(settings: console.Settings) -> None:
     console.current().configure(settings)
 
 
-def _drain(running: dict[Future[Path], str], statuses: set[int]) -> None:
+def _drain(running: dict[Future[Path | None], str], statuses: set[int]) -> None:
     done, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in done:
         _collect(future.result, running.pop(future), statuses)
 
 
-def _collect(finish: Callable[[], Path], name: str, statuses: set[int]) -> None:
+def _collect(finish: Callable[[], Path | None], name: str, statuses: set[int]) -> None:
     debug = console.current().settings.debug
     try:
         result = finish()
@@ -100,4 +100,5 @@ def _collect(finish: Callable[[], Path], name: str, statuses: set[int]) -> None:
         log.error("%s: unexpected %s: %s (--debug shows where)", name, type(error).__name__, message, exc_info=debug)
         statuses.add(ExitStatus.JOB_FAILED)
     else:
-        console.current().result(result)
+        if result is not None:
+            console.current().result(result)

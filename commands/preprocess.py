@@ -25,7 +25,9 @@ Examples:
 
 @app.command(cls=root.Command, epilog=_EPILOG)
 def preprocess(
-    images: Annotated[list[Path] | None, typer.Argument(metavar="[IMAGE]...", help="Pictures; else paths on standard input.")] = None,
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="[IMAGE]...", help="Pictures; else paths on standard input.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where job folders are made.")] = Path("jobs"),
     fit: Annotated[Fit | None, typer.Option(help="How a picture is put on the page.")] = None,
     rotate: Annotated[Rotate | None, typer.Option(help="Turn a picture so that the paper is used.")] = None,
@@ -34,8 +36,12 @@ def preprocess(
     fill: Annotated[Fill | None, typer.Option(help="What becomes of dark areas.")] = None,
     pen_only: Annotated[bool, typer.Option("--pen-only", help="No colour: a drawing for the pen alone.")] = False,
     preview: Annotated[bool, typer.Option("--preview", help="Show the job in the terminal.")] = False,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in place of configs/preprocess.yaml.")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings in place of configs/preprocess.yaml.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="How many pictures at a time.")] = 1,
 ) -> None:
     """Turn pictures into jobs: a colour target and a pen layer.

@@ -185,9 +185,7 @@ def heatmap(strokes: NDArray[np.float64], twin: Twin, size: tuple[int, int]) -> 
     return cv2.applyColorMap((255 * level).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
 
 
-def write_frames(
-    strokes: NDArray[np.float64], twin: Twin, size: tuple[int, int], folder: Path, every: int
-) -> None:
+def write_frames(strokes: NDArray[np.float64], twin: Twin, size: tuple[int, int], folder: Path, every: int) -> None:
     """Write the painting as it grows on the paper, a PNG every so many strokes: a time-lapse."""
     canvas = np.ones((size[1], size[0], 3), np.float32)
     pictures.write_png(folder / "0000.png", colour.linear_to_srgb8(canvas))
@@ -239,4 +237,3 @@ def _provenance(settings: PaintSettings, options: Options, twin: Twin, seconds: 
         seconds=round(seconds, 2),
         options={"strokes": settings.strokes, "effort": settings.effort, "time": options.seconds},
     )
-

@@ -17,6 +17,9 @@ def _inside(path: str) -> str:
     return path
 
 
+Order = Literal["keep", "travel"]
+"""Whether G-code keeps the planned order, or cuts travel where the picture allows it."""
+
 JobPath = Annotated[str, AfterValidator(_inside)]
 JobName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f]+$", max_length=200)]
 

@@ -1,0 +1,58 @@
+"""Write G-code for painted jobs."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from airbrush_cli import app as root
+from airbrush_cli.schemas.job import Order
+
+app = root.new_app()
+
+_EPILOG = """\b
+Examples:
+  airbrush gcode gen jobs/photo
+  airbrush preprocess photo.png | airbrush paint --no-gcode | airbrush gcode gen --order travel
+  airbrush gcode gen jobs/photo --from-stroke s0731 --out rest"""
+
+
+@app.command(cls=root.Command, epilog=_EPILOG)
+def gen(
+    manifests: Annotated[
+        list[Path] | None, typer.Argument(metavar="[JOB]...", help="Job manifests or folders; else on standard input.")
+    ] = None,
+    machine: Annotated[Path | None, typer.Option(metavar="FILE", help="Machine profile.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write there, not into the job folder.")
+    ] = None,
+    order: Annotated[
+        Order, typer.Option(help="Keep the planned order, or cut travel where it changes nothing.")
+    ] = "keep",
+    from_stroke: Annotated[
+        str | None, typer.Option(metavar="ID", help="Restart a stopped job from this stroke; needs --out.")
+    ] = None,
+) -> None:
+    """Write G-code for painted jobs.
+
+    Each job gets <job>_cmy.gcode and <job>_pen.gcode. The same job gives the same bytes.
+    """
+    from airbrush_cli import config, streams
+    from airbrush_cli.errors import InputError
+
+    if from_stroke and not out:
+        raise InputError("--from-stroke: needs --out, so that the whole job's G-code is not overwritten")
+    profile = machine or config.shipped("machine_grbl_airbrush_v1")
+    work = partial(_work, profile=profile, out=out, order=order, from_stroke=from_stroke)
+    raise typer.Exit(streams.run(streams.paths(manifests), work))
+
+
+def _work(manifest: Path, profile: Path, out: Path | None, order: Order, from_stroke: str | None) -> Path:
+    from airbrush_cli.gcode.job import write_job
+    from airbrush_cli.job import JobFolder
+
+    folder = write_job(JobFolder.open(manifest), profile, out=out, order=order, resume_from=from_stroke)
+    return folder.manifest if out else folder.save()
