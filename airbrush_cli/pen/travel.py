@@ -7,7 +7,7 @@ queue in place of don't-look bits; then local double-bridge kicks, each kept onl
 shorter (Johnson and McGeoch 1997, "The traveling salesman problem: a case study in local optimization").
 """
 
-# mypy: disallow-untyped-defs=false
+# mypy: disallow-untyped-defs=false, check-untyped-defs=false
 from __future__ import annotations
 
 import numpy as np
@@ -157,16 +157,16 @@ def _greedy_tour(points: NDArray, nowhere: int) -> NDArray[np.int32]:
         useful = (left < right) & (tail[left] != right)
         left, right, distances = left[useful], right[useful], distances[useful]
         by_length = np.lexsort((right, left, distances))
-        if not _join(left[by_length], right[by_length], link, tail):
+        if not join_ends(left[by_length], right[by_length], link, tail):
             # Only a crowd of coincident ends can hide all strangers from one another: join chains as they come.
             heads = free[free < tail[free]]
-            _join(tail[heads[:-1]], heads[1:], link, tail)
+            join_ends(tail[heads[:-1]], heads[1:], link, tail)
     link[free[0]], link[nowhere] = nowhere, free[0]
     return _walk(link, nowhere)
 
 
 @njit(cache=True)
-def _join(left, right, link, tail):
+def join_ends(left, right, link, tail):
     joined = 0
     for index in range(len(left)):
         a, b = left[index], right[index]
