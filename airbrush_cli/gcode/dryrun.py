@@ -81,8 +81,12 @@ def check(data: bytes, machine: Machine, settings: GrblSettings | None = None, f
     reading = reader.read(data, table, LISTED)
     moving, standing = planner.plan(reading.codes, reading.values, table)
     rows = moves.of(reading)
-    purging = rows.purges
-    drawing, travelling = rows.feeds & ~purging, (rows.kind == grbl.RAPID) & ~purging
+    # What each row is for: 0 painting, 1 travelling, 2 purging, 3 nothing that moves.
+    purpose = np.where(rows.purges, 2, np.where(rows.feeds, 0, np.where(rows.kind == grbl.RAPID, 1, 3)))
+    paint_s, travel_s, purge_s, _ = np.bincount(purpose, moving, minlength=4).tolist()
+    standing_purge_s = float(standing[purpose == 2].sum())
+    drawn_mm, travel_mm, purge_mm, _ = np.bincount(purpose, rows.length, minlength=4).tolist()
+    by_ink = np.bincount(rows.ink, np.where(purpose == 0, rows.length, 0.0), minlength=len(reading.inks))
 
     xy, z = machine.feeds.max_xy_mm_s * 60.0, machine.feeds.max_z_mm_s * 60.0
     max_rate = np.minimum(controller.max_rate, (xy, xy, z))
@@ -94,7 +98,6 @@ def check(data: bytes, machine: Machine, settings: GrblSettings | None = None, f
     ]
     listed = sorted(found + bytes_found + without_feed)[:LISTED]
 
-    ink = reading.inks[reading.codes[:, 2]] * np.where(drawing, rows.length, 0.0)[:, None]
     peak = planner.peak_rate(np.cumsum(moving + standing))
     warnings = []
     if peak > machine.controller_lines_per_s:
@@ -107,17 +110,13 @@ def check(data: bytes, machine: Machine, settings: GrblSettings | None = None, f
         lines=reading.lines,
         seconds=float(moving.sum() + standing.sum()),
         seconds_by_kind={
-            "paint": float(moving[drawing].sum()),
-            "travel": float(moving[travelling].sum()),
-            "purge": float(moving[purging].sum() + standing[purging].sum()),
-            "dwell": float(standing[~purging].sum()),
+            "paint": paint_s,
+            "travel": travel_s,
+            "purge": purge_s + standing_purge_s,
+            "dwell": float(standing.sum()) - standing_purge_s,
         },
-        length_mm={
-            "drawn": float(rows.length[drawing].sum()),
-            "travel": float(rows.length[travelling].sum()),
-            "purge": float(rows.length[purging].sum()),
-        },
-        ink_mm=dict(zip("cmy", ink.sum(axis=0).tolist(), strict=True)),
+        length_mm={"drawn": drawn_mm, "travel": travel_mm, "purge": purge_mm},
+        ink_mm=dict(zip("cmy", (by_ink @ reading.inks).tolist(), strict=True)),
         bounds_mm=_bounds(rows),
         errors=errors,
         error_count=reading.error_count,
@@ -131,13 +130,12 @@ def check(data: bytes, machine: Machine, settings: GrblSettings | None = None, f
 
 
 def _bounds(rows: moves.Moves) -> dict[str, list[float]] | None:
-    """Return the box that holds the ends of all moves and the whole of those at a feed."""
-    ends = rows.end[rows.moves]
-    if not len(ends):
+    """Return the box of all moves; the way from the unknown place where the first one starts is left out."""
+    if not rows.moves.any():
         return None
-    feeds = rows.feeds
-    low = np.minimum(ends.min(axis=0), rows.low[feeds].min(axis=0, initial=np.inf))
-    high = np.maximum(ends.max(axis=0), rows.high[feeds].max(axis=0, initial=-np.inf))
+    first = int(rows.moves.argmax())
+    low = np.minimum(rows.end[:, first], rows.low[:, first + 1 :].min(axis=1, initial=np.inf))
+    high = np.maximum(rows.end[:, first], rows.high[:, first + 1 :].max(axis=1, initial=-np.inf))
     return {axis: [round(float(a), 3), round(float(b), 3)] for axis, a, b in zip("xyz", low, high, strict=True)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,32 +23,33 @@ _ARC_CHORDS = 4096.0
 class Moves:
     """One entry per row of a reading, dwells and stops among them (they start and end in one place); mm."""
 
-    start: Floats  # (R, 3)
+    start: Floats  # (3, R), one row an axis
     end: Floats
-    low: Floats  # (R, 3) corners of the box that the move stays in
+    low: Floats  # (3, R) corners of the box that the move stays in
     high: Floats
     length: Floats  # (R,)
     kind: NDArray[np.int32]
     line: NDArray[np.int32]
     code: NDArray[np.int32]
+    ink: NDArray[np.int32]  # (R,) row of the reading's inks
     feed: Floats  # (R,) mm/min; of G93 already turned into a rate
 
-    @property
+    @cached_property
     def moves(self) -> Mask:
         """Rows that move the machine."""
         return self.kind <= grbl.ARC_CCW
 
-    @property
+    @cached_property
     def feeds(self) -> Mask:
         """Rows that move at a feed: G1, G2, G3."""
         return (self.kind >= grbl.FEED) & (self.kind <= grbl.ARC_CCW)
 
-    @property
+    @cached_property
     def arcs(self) -> Mask:
         """Rows that are arcs."""
         return (self.kind == grbl.ARC_CW) | (self.kind == grbl.ARC_CCW)
 
-    @property
+    @cached_property
     def purges(self) -> Mask:
         """Rows between a purge's marker and the next stroke's."""
         return (self.code >> grbl.SECTION_SHIFT & 3) == grbl.PURGE_SECTION
@@ -55,26 +57,30 @@ class Moves:
 
 def of(reading: Reading) -> Moves:
     """Return the moves of a reading; the tool is taken to start at 0, 0, 0."""
-    code = np.ascontiguousarray(reading.codes[:, 0])
+    columns = np.ascontiguousarray(reading.codes.T)
+    code = columns[0]
     kind = code & grbl.KIND_MASK
-    end = reading.values[:, :3].astype(np.float64)
-    start = np.concatenate([np.zeros((1, 3)), end[:-1]]) if len(end) else end
+    end = np.ascontiguousarray(reading.values[:, :3].T, np.float64)
+    start = np.zeros_like(end)
+    start[:, 1:] = end[:, :-1]
     low, high = np.minimum(start, end), np.maximum(start, end)
     with np.errstate(invalid="ignore", over="ignore"):
         step = end - start
-        length = np.sqrt(step[:, 0] ** 2 + step[:, 1] ** 2 + step[:, 2] ** 2)
+        length = np.sqrt(step[0] ** 2 + step[1] ** 2 + step[2] ** 2)
         for row in np.flatnonzero((kind == grbl.ARC_CW) | (kind == grbl.ARC_CCW)).tolist():
-            path = arc_path(start[row], reading, row)
-            low[row], high[row] = path.min(axis=0), path.max(axis=0)
+            path = arc_path(start[:, row], reading, row)
+            low[:, row], high[:, row] = path.min(axis=0), path.max(axis=0)
             length[row] = np.sqrt((np.diff(path, axis=0) ** 2).sum(axis=1)).sum()
         feed = reading.values[:, grbl.RATE].astype(np.float64)
         inverse = (code & grbl.INVERSE_TIME) != 0
         if inverse.any():
             feed[inverse] *= length[inverse]
-    return Moves(start, end, low, high, length, kind, np.ascontiguousarray(reading.codes[:, 1]), code, feed)
+    return Moves(start, end, low, high, length, kind, columns[1], code, columns[2], feed)
 
 
 def arc_path(start: Floats, reading: Reading, row: int) -> Floats:
     """Return an arc as an (N, 3) polyline, its start included."""
-    points = planner.arc_points(start, reading.values[row], reading.codes[row, 0], _ARC_TOLERANCE_MM, _ARC_CHORDS)
+    points = planner.arc_points(
+        np.ascontiguousarray(start), reading.values[row], reading.codes[row, 0], _ARC_TOLERANCE_MM, _ARC_CHORDS
+    )
     return np.concatenate([start[None], points])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from airbrush_cli.gcode import grbl
 from airbrush_cli.gcode import interpreter as meaning
+from airbrush_cli.gcode.common import straight_moves
 from airbrush_cli.gcode.grbl import f32, int32
 from airbrush_cli.schemas.machine import GrblSettings
 
@@ -258,17 +259,31 @@ def _m_word(value, want):
     return grbl.UNSUPPORTED, 0
 
 
+@njit(cache=True)
+def _count(data):
+    """Return no less than how many lines there are, and how many comments."""
+    lines, comments = 1, 0
+    for byte in data:
+        lines += (byte == 10) | (byte == 13)
+        comments += (byte == 59) | (byte == 40)
+    return lines, comments
+
+
 @njit(cache=True, nogil=True)
 def _read(data, settings, now, reals, systems, marks, codes, values, errors, stroke_spans, inks):
     """Read all lines; return (lines, errors), or -1 lines when the tables are too small."""
     v = np.zeros(13)
     want = np.empty_like(now)
     text = np.empty(grbl.LINE_BUFFER, np.uint8)
-    size = len(data)
+    size = len(data) - 1  # a line feed that is not the file's own stands last, where the short way stops
     i = 0
     line = 0
     failures = 0
     while i < size:
+        if not settings[32]:
+            i, line = straight_moves(data, i, line, now, reals, marks, codes, values)
+            if i >= size:
+                break
         if marks[meaning.ROW] + 2 >= len(codes):
             return -1, failures
         line += 1
@@ -481,14 +496,13 @@ def read(data: bytes, settings: NDArray[np.float64], max_errors: int = 1000) -> 
         settings: (256,) table of the controller's settings (`settings_table`).
         max_errors: how many errors are kept.
     """
-    raw = np.frombuffer(data, np.uint8)
-    lines = data.count(b"\n") + data.count(b"\r") + 1
-    markers, inks = data.count(b"STROKE_ID:"), data.count(b"MIX")
+    raw = np.frombuffer(data + b"\n", np.uint8)
+    lines, comments = _count(raw)
     rows = lines + 16
     while True:
         codes, values = np.empty((rows, 4), np.int32), np.empty((rows, 8), np.float32)
         errors = np.empty((max_errors, 3), np.int64)
-        stroke_spans, ink_table = np.empty((markers, 2), np.int64), np.zeros((inks + 1, 3))
+        stroke_spans, ink_table = np.empty((comments, 2), np.int64), np.zeros((comments + 1, 3))
         now, reals, systems = np.zeros(meaning.MODES, np.int64), np.zeros(meaning.REALS), np.zeros((meaning.SYSTEMS, 3))
         marks = np.zeros(meaning.MARKS, np.int64)
         marks[meaning.STROKE] = -1

@@ -45,7 +45,7 @@ def of_moves(moves: Moves, machine: Machine, max_rate: NDArray[np.float64], limi
     checks: list[tuple[NDArray[np.intp], Callable[[int], tuple[str, str]]]] = []
     if machine.safety.soft_limits:
         for axis, (low, high) in enumerate(machine.limits):
-            outside = moves.moves & ~((moves.low[:, axis] >= low - SLACK_MM) & (moves.high[:, axis] <= high + SLACK_MM))
+            outside = moves.moves & ~((moves.low[axis] >= low - SLACK_MM) & (moves.high[axis] <= high + SLACK_MM))
             checks.append((np.flatnonzero(outside), _limit_message(moves, axis, low, high)))
     allowed = _allowed(moves, max_rate)
     too_fast = moves.feeds & (moves.length > 0) & (moves.feed > allowed * (1.0 + _SLACK_FEED))
@@ -80,7 +80,7 @@ def of_bytes(data: bytes, limit: int) -> tuple[list[Found], int]:
 
 def _limit_message(moves: Moves, axis: int, low: float, high: float) -> Callable[[int], tuple[str, str]]:
     def message(row: int) -> tuple[str, str]:
-        beyond = moves.low[row, axis] if moves.low[row, axis] < low - SLACK_MM else moves.high[row, axis]
+        beyond = moves.low[axis, row] if moves.low[axis, row] < low - SLACK_MM else moves.high[axis, row]
         if axis == 2 and beyond < 0:
             return "z_below_paper", f"Z{beyond:.6g} is below the paper"
         return "soft_limit", f"{'XYZ'[axis]}{beyond:.6g} is outside of the work area, {low:g} to {high:g} mm"
@@ -92,8 +92,8 @@ def _allowed(moves: Moves, max_rate: NDArray[np.float64]) -> NDArray[np.float64]
     """Return the (R,) fastest feeds that no axis has to cut, mm/min; in arcs the plane's slowest axis counts."""
     with np.errstate(divide="ignore", invalid="ignore"):
         step = np.maximum(np.abs(moves.end - moves.start) - _SLACK_STEP_MM, 0.0)
-        allowed = np.minimum(max_rate[0] / step[:, 0], max_rate[1] / step[:, 1])
-        allowed = np.minimum(allowed, max_rate[2] / step[:, 2]) * moves.length
+        allowed = np.minimum(max_rate[0] / step[0], max_rate[1] / step[1])
+        allowed = np.minimum(allowed, max_rate[2] / step[2]) * moves.length
     if moves.arcs.any():
         plane = moves.code[moves.arcs] >> grbl.PLANE_SHIFT & 3
         slowest = np.array([max_rate[[0, 1]].min(), max_rate[[0, 2]].min(), max_rate[[1, 2]].min()])
@@ -113,12 +113,12 @@ def _through_box(moves: Moves, low: NDArray[np.float64], high: NDArray[np.float6
     low, high = low + SLACK_MM, np.maximum(high - SLACK_MM, low + 2 * SLACK_MM)
     near = moves.feeds & ~moves.purges
     for axis in range(3):
-        near &= (moves.high[:, axis] > low[axis]) & (moves.low[:, axis] < high[axis])
+        near &= (moves.high[axis] > low[axis]) & (moves.low[axis] < high[axis])
     rows = np.flatnonzero(near)
     # The slab method: the parts of the move that lie between each pair of faces have to overlap.
-    start, step = moves.start[rows], (moves.end - moves.start)[rows]
+    start, step = moves.start[:, rows], moves.end[:, rows] - moves.start[:, rows]
     with np.errstate(divide="ignore", invalid="ignore"):
-        a, b = (low - start) / step, (high - start) / step
-    enter = np.where(step == 0, 0.0, np.fmin(a, b)).max(axis=1, initial=0.0)
-    leave = np.where(step == 0, 1.0, np.fmax(a, b)).min(axis=1, initial=1.0)
+        a, b = (low[:, None] - start) / step, (high[:, None] - start) / step
+    enter = np.where(step == 0, 0.0, np.fmin(a, b)).max(axis=0, initial=0.0)
+    leave = np.where(step == 0, 1.0, np.fmax(a, b)).min(axis=0, initial=1.0)
     return rows[(enter < leave) | moves.arcs[rows]]
