@@ -60,7 +60,7 @@ def depth_of(area: NDArray[np.uint8]) -> tuple[NDArray[np.float32], tuple[int, i
         area: (H, W) of 0 and 1 with any 1.
 
     Returns:
-        depth, of the part that has the area in it; (left, top), what to add to its pixel coordinates to have the area's.
+        depth, of the part with the area in it; (left, top), what to add to its pixel coordinates to have the area's.
     """
     framed, inside, shift = framed_depth(area)
     outside = cv2.distanceTransform(1 - framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -43,7 +43,7 @@ def centre_lines(mask: NDArray[np.uint8]) -> list[Line]:
 
 @njit(cache=True)
 def _spline(points, weight, corner, closed):
-    """Return the points smoothed: minimal weighted squared distance plus squared second differences (Whittaker 1923)."""
+    """Return the points smoothed: least weighted squared distances and second differences (Whittaker 1923)."""
     count = len(points)
     if count < 3:
         return points.copy()

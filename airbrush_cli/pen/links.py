@@ -23,13 +23,11 @@ class Strokes(NamedTuple):
     xy: NDArray[np.float64]  # (P, 2) px
     trusted: NDArray[np.bool_]  # (P,) False where a junction pulls the skeleton away from the middle of the line
     closed: NDArray[np.bool_]  # (S,)
-    anchor: NDArray[
-        np.float64
-    ]  # (S, 2, 2) px, the middle of the junction that the start and end lead into; NaN if free
+    anchor: NDArray[np.float64]  # (S, 2, 2) px, the junctions that start and end lead into; NaN where there is none
 
 
 def prune(skeleton: NDArray[np.uint8], distance: NDArray[np.float32]) -> tuple[NDArray[np.uint8], Graph]:
-    """Take spurs off a framed skeleton: side lines that stick out of the line they leave by less than its half width."""
+    """Take spurs off a framed skeleton: side lines that stick out of their line by less than its half width."""
     skeleton = skeleton.copy()
     for _ in range(_PRUNING_ROUNDS):
         graph = read_graph(skeleton)

@@ -111,7 +111,7 @@ def _thin(image, distance, order, width, simple, counts):
 
 
 def read_graph(skeleton: NDArray[np.uint8]) -> Graph:
-    """Read a framed skeleton as a graph. Pixels with other than two neighbours are nodes, neighbouring ones the same."""
+    """Read a framed skeleton as a graph. Pixels with other than two neighbours are nodes, those that touch one node."""
     return Graph(*_read(skeleton.ravel(), skeleton.shape[1], _COUNT))
 
 

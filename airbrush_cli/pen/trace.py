@@ -47,9 +47,9 @@ def trace_mask(mask: NDArray, settings: PenSettings, page_mm: tuple[float, float
         line._replace(xy=px_to_mm(line.xy, page_mm, size), width=line.width and line.width / px) for line in traced
     ]
     merged = merge(in_mm, settings.join_mm)
-    lines = [line for line in (with_length(line, settings.pen_width_mm) for line in merged) if line is not None]
+    long_enough = (with_length(line, settings.pen_width_mm) for line in merged)
     paths, seen = [], set()
-    for line in in_order(lines):
+    for line in in_order([line for line in long_enough if line is not None]):
         path = _path(line, settings, page_mm)
         key = min(tuple(path.vertices), tuple(reversed(path.vertices)))
         if key not in seen and _length(path) >= settings.pen_width_mm:
