@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,10 @@ from airbrush_cli.twin import kernels
 from airbrush_cli.twin.strokes import Polylines
 from airbrush_cli.units import A4_MM
 
-NO_RASTER = np.empty((0, 0, 3), np.float32)
+# Several tasks per worker, so that one that is held up does not hold up all.
+_TASKS_PER_WORKER = 4
+_R = TypeVar("_R")
+NO_RASTER = np.empty((0, 0), np.float32)
 
 
 def workers() -> int:
@@ -31,17 +35,11 @@ def _pool(_process: int, size: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(size, thread_name_prefix="twin")
 
 
-def share(task: Callable[[int, int], None]) -> None:
-    """Call task(worker, workers) once per worker, in parallel; the kernels release the GIL."""
-    count = workers()
-    if count == 1:
-        task(0, 1)
-        return
-    pool = _pool(os.getpid(), count)
-    others = [pool.submit(task, worker, count) for worker in range(1, count)]
-    task(0, count)
-    for other in others:
-        other.result()
+def share(task: Callable[[int], _R], tasks: int) -> list[_R]:
+    """Call task(0) ... task(tasks - 1) on all workers and return what they return; the kernels release the GIL."""
+    if tasks == 1 or workers() == 1:
+        return [task(index) for index in range(tasks)]
+    return list(_pool(os.getpid(), workers()).map(task, range(tasks)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +52,10 @@ class Tape:
     canvas: NDArray[np.float32] | None
     size_px: tuple[int, int]
     table: NDArray[np.float64]
-    reach: NDArray[np.float64]
     films: NDArray[np.float32]
-    band_starts: NDArray[np.int64]
     members: NDArray[np.int64]
     node_starts: NDArray[np.int64]
-
-    @property
-    def pitch_mm(self) -> tuple[float, float]:
-        """Width and height of a pixel, mm."""
-        return self.page_mm[0] / self.size_px[0], self.page_mm[1] / self.size_px[1]
+    covers: list[tuple[NDArray[np.int32], NDArray[np.int64]]]
 
 
 def films(ink: NDArray, layering: Layering) -> NDArray[np.float32]:
@@ -96,22 +88,51 @@ def forward(
     if canvas is not None and canvas.shape != (height, width, 3):
         raise ValueError(f"canvas must have the shape {(height, width, 3)}, not {canvas.shape}")
     canvas = None if canvas is None else np.ascontiguousarray(canvas, np.float32)
-    table, reach = kernels.chord_table(polylines.nodes, polylines.starts)
-    bands = -(-height // kernels.SIDE)
-    bins = kernels.bin_bands(polylines.nodes, polylines.starts, reach, bands, page_mm[1] / height)
-    tape = Tape(polylines, layering, page_mm, canvas, size_px, table, reach, films(polylines.ink, layering), *bins)
     out = np.empty((height, width, 3), np.float32)
-    pitch_x, pitch_y = tape.pitch_mm
-    below = NO_RASTER if canvas is None else canvas
+    return out, _paint(polylines, layering, canvas, page_mm, out, tasks=_tasks())
 
-    def task(worker: int, count: int) -> None:
-        kernels.paint(
-            worker, count, table, polylines.starts, reach, tape.films, tape.band_starts, tape.members, pitch_x, pitch_y,
-            canvas is None, below, out,
+
+def paint_in_place(
+    polylines: Polylines, layering: Layering, canvas: NDArray[np.float32], page_mm: tuple[float, float] = A4_MM
+) -> None:
+    """Paint a few polylines on `canvas` itself, (H, W, 3) float32, touching only what they cover."""
+    _paint(polylines, layering, canvas, page_mm, canvas, tasks=1)
+
+
+def _tasks() -> int:
+    return 1 if workers() == 1 else _TASKS_PER_WORKER * workers()
+
+
+def _paint(
+    polylines: Polylines,
+    layering: Layering,
+    canvas: NDArray[np.float32] | None,
+    page_mm: tuple[float, float],
+    out: NDArray[np.float32],
+    tasks: int,
+) -> Tape:
+    height, width, _ = out.shape
+    starts = polylines.starts
+    table, reach = kernels.chord_table(polylines.nodes, starts)
+    pitch_x, pitch_y = page_mm[0] / width, page_mm[1] / height
+    bands = -(-height // kernels.TILE_H)
+    band_starts, members, node_starts = kernels.bin_bands(polylines.nodes, starts, reach, bands, pitch_y)
+    coats = films(polylines.ink, layering)
+    below = NO_RASTER if canvas is None else _lines(canvas)
+
+    def task(index: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        covers: tuple[NDArray[np.int32], NDArray[np.int64]] = kernels.paint(
+            index, tasks, table, starts, reach, coats, band_starts, members, pitch_x, pitch_y,
+            canvas is None, canvas is out, below, _lines(out),
         )  # fmt: skip
+        return covers
 
-    share(task)
-    return out, tape
+    covers = share(task, tasks)
+    return Tape(polylines, layering, page_mm, canvas, (width, height), table, coats, members, node_starts, covers)
+
+
+def _lines(raster: NDArray[np.float32]) -> NDArray[np.float32]:
+    return raster.reshape(raster.shape[0], -1)
 
 
 def backward(
@@ -135,18 +156,18 @@ def backward(
     starts = tape.polylines.starts
     pair_nodes = np.zeros((tape.node_starts[-1], 4))
     pair_inks = np.zeros((len(tape.members), 3))
-    pitch_x, pitch_y = tape.pitch_mm
+    pitch_x, pitch_y = tape.page_mm[0] / width, tape.page_mm[1] / height
     opaque = np.float32(tape.layering == "alpha_over")
-    below = NO_RASTER if tape.canvas is None else tape.canvas
+    below = NO_RASTER if tape.canvas is None else _lines(tape.canvas)
 
-    def task(worker: int, count: int) -> None:
+    def task(index: int) -> None:
         kernels.paint_backward(
-            worker, count, tape.table, starts, tape.reach, tape.films, opaque, np.float32(1.0) - opaque, tape.band_starts,
-            tape.members, tape.node_starts, pitch_x, pitch_y, tape.canvas is None, below, gradient, want_canvas,
-            NO_RASTER if canvas_gradient is None else canvas_gradient, pair_nodes, pair_inks,
+            index, len(tape.covers), tape.table, starts, tape.films, opaque, np.float32(1.0) - opaque, tape.members,
+            tape.node_starts, *tape.covers[index], pitch_x, pitch_y, tape.canvas is None, below, _lines(gradient),
+            want_canvas, NO_RASTER if canvas_gradient is None else _lines(canvas_gradient), pair_nodes, pair_inks,
         )  # fmt: skip
 
-    share(task)
+    share(task, len(tape.covers))
     node_gradient, ink_gradient = np.zeros((len(tape.polylines.nodes), 4)), np.zeros((len(tape.polylines), 3))
     kernels.gather(starts, tape.members, tape.node_starts, pair_nodes, pair_inks, node_gradient, ink_gradient)
     return node_gradient, ink_gradient, canvas_gradient
