@@ -38,6 +38,10 @@ _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 _I, _II, _C = np.uint64(1), np.uint64(2), np.uint64(3)
 _NONE, _BIT, _LAST_BIT = np.int32(0), np.int32(1), np.float32(31.0)
 
+# Near a joint, rounding must not let the end of one chord win over the inside of the next, because only there sigma and
+# opacity change with the place: what is nearest at its end is taken to be farther by a little more than rounding errs.
+_HANDICAP, _HEAD_START = np.float32(1e-6), np.float32(1e-7)
+
 _OPTIONS = {"cache": True, "fastmath": True, "error_model": "numpy", "nogil": True}
 
 
@@ -210,20 +214,24 @@ def _nearest(tile, film, table, chord, count, cx, cy):
         if k == 0:
             for i in range(_P):
                 x, y = tile[_X + i], tile[_Y + i]
-                u = min(max(gx * x + gy * y + g0, _ZERO), _ONE)
+                along = gx * x + gy * y + g0
+                u = min(max(along, _ZERO), _ONE)
                 wx = x - ax - u * ex
                 wy = y - ay - u * ey
-                film[i] = wx * wx + wy * wy
+                d2 = wx * wx + wy * wy
+                film[i] = d2 if along == u else d2 + (d2 * _HANDICAP + _HEAD_START)
                 film[_P + i] = u
                 film[_P2 + i] = sa + u * sd
                 film[_P3 + i] = oa + u * od
         else:
             for i in range(_P):
                 x, y = tile[_X + i], tile[_Y + i]
-                u = min(max(gx * x + gy * y + g0, _ZERO), _ONE)
+                along = gx * x + gy * y + g0
+                u = min(max(along, _ZERO), _ONE)
                 wx = x - ax - u * ex
                 wy = y - ay - u * ey
                 d2 = wx * wx + wy * wy
+                d2 = d2 if along == u else d2 + (d2 * _HANDICAP + _HEAD_START)
                 # All loads stand before the choice: a load inside it would be a branch.
                 best, t, sigma, opacity = film[i], film[_P + i], film[_P2 + i], film[_P3 + i]
                 closer = d2 < best
