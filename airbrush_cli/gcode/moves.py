@@ -32,6 +32,7 @@ class Moves:
     line: NDArray[np.int32]
     code: NDArray[np.int32]
     ink: NDArray[np.int32]  # (R,) row of the reading's inks
+    stroke: NDArray[np.int32]  # (R,) index of the reading's stroke ids, -1 before the first
     feed: Floats  # (R,) mm/min; of G93 already turned into a rate
 
     @cached_property
@@ -75,7 +76,7 @@ def of(reading: Reading) -> Moves:
         inverse = (code & grbl.INVERSE_TIME) != 0
         if inverse.any():
             feed[inverse] *= length[inverse]
-    return Moves(start, end, low, high, length, kind, columns[1], code, columns[2], feed)
+    return Moves(start, end, low, high, length, kind, columns[1], code, columns[2], columns[3], feed)
 
 
 def arc_path(start: Floats, reading: Reading, row: int) -> Floats:

@@ -68,7 +68,7 @@ def write_strokes(
         _check_limits(points, machine, f"stroke {stroke_id}")
         ink = stroke[12:]
         values = dict(zip("cmy", ink.tolist(), strict=True))
-        if macros.purge is not None and _purge_is_due(machine, purged_ink, ink, painted_mm):
+        if macros.purge is not None and purge_is_due(machine, purged_ink, ink, painted_mm):
             program.code("; PURGE")
             program.macro(macros.purge, values)
             purged_ink, painted_mm = ink, 0.0
@@ -195,7 +195,7 @@ def _clear_of_purge_zone(points: Floats, speed: Floats, machine: Machine, stroke
     return points, speed
 
 
-def _purge_is_due(machine: Machine, purged: Floats | None, ink: Floats, painted_mm: float) -> bool:
+def purge_is_due(machine: Machine, purged: Floats | None, ink: Floats, painted_mm: float) -> bool:
     policy = machine.purge
     if purged is None or policy.policy == "every_stroke":
         return True
