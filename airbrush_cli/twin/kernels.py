@@ -20,7 +20,7 @@ from numba import njit
 
 from airbrush_cli.twin.profile import C1, C2, CUT2
 
-TILE_W, TILE_H = 16, 8
+TILE_W, TILE_H = 12, 12
 PIXELS = TILE_W * TILE_H
 CUT = math.sqrt(CUT2)
 
