@@ -78,7 +78,7 @@ def _common_params() -> list[Any]:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command()(_common_options)
 
-    def remember(context: typer.Context, param: Any, value: Any) -> None:
+    def remember(context: Any, param: Any, value: Any) -> None:
         if value:
             context.find_root().meta[f"airbrush.{param.name}"] = value
 
@@ -98,7 +98,7 @@ class Command(TyperCommand):
         super().__init__(*args, **kwargs)
         self.params = [*self.params, *_common_params()]
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         meta = ctx.find_root().meta
         names = ("quiet", "verbose", "log_file", "json_logs", "debug")
         settings = console.Settings(**{name: meta[f"airbrush.{name}"] for name in names if f"airbrush.{name}" in meta})

@@ -140,10 +140,9 @@ class _PeopleFormatter(logging.Formatter):
 class _FileFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.000Z INFO name message`, in UTC."""
 
-    converter = time.gmtime
-
     def __init__(self) -> None:
         super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+        self.converter = time.gmtime
 
 
 class _JsonFormatter(logging.Formatter):

@@ -62,7 +62,8 @@ def parse(text: str, source: str) -> Any:
             _refuse_traps(text, source)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        mark = error.problem_mark
+        line = f":{mark.line + 1}" if mark else ""
         raise InputError(f"{source}{line}: {error.problem or 'not valid YAML'}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error

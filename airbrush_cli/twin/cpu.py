@@ -118,12 +118,12 @@ def _paint(
     bands = -(-height // kernels.TILE_H)
     band_starts, members, node_starts = kernels.bin_bands(polylines.nodes, starts, reach, bands, pitch_y)
     coats = films(polylines.ink, layering)
-    below = NO_RASTER if canvas is None else _lines(canvas)
+    below = NO_RASTER if canvas is None else lines(canvas)
 
     def task(index: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         covers: tuple[NDArray[np.int32], NDArray[np.int64]] = kernels.paint(
             index, tasks, table, starts, reach, coats, band_starts, members, pitch_x, pitch_y,
-            canvas is None, canvas is out, below, _lines(out),
+            canvas is None, canvas is out, below, lines(out),
         )  # fmt: skip
         return covers
 
@@ -131,7 +131,7 @@ def _paint(
     return Tape(polylines, layering, page_mm, canvas, (width, height), table, coats, members, node_starts, covers)
 
 
-def _lines(raster: NDArray[np.float32]) -> NDArray[np.float32]:
+def lines(raster: NDArray[np.float32]) -> NDArray[np.float32]:
     return raster.reshape(raster.shape[0], -1)
 
 
@@ -158,13 +158,13 @@ def backward(
     pair_inks = np.zeros((len(tape.members), 3))
     pitch_x, pitch_y = tape.page_mm[0] / width, tape.page_mm[1] / height
     opaque = np.float32(tape.layering == "alpha_over")
-    below = NO_RASTER if tape.canvas is None else _lines(tape.canvas)
+    below = NO_RASTER if tape.canvas is None else lines(tape.canvas)
 
     def task(index: int) -> None:
         kernels.paint_backward(
             index, len(tape.covers), tape.table, starts, tape.films, opaque, np.float32(1.0) - opaque, tape.members,
-            tape.node_starts, *tape.covers[index], pitch_x, pitch_y, tape.canvas is None, below, _lines(gradient),
-            want_canvas, NO_RASTER if canvas_gradient is None else _lines(canvas_gradient), pair_nodes, pair_inks,
+            tape.node_starts, *tape.covers[index], pitch_x, pitch_y, tape.canvas is None, below, lines(gradient),
+            want_canvas, NO_RASTER if canvas_gradient is None else lines(canvas_gradient), pair_nodes, pair_inks,
         )  # fmt: skip
 
     share(task, len(tape.covers))

@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from airbrush_cli.twin import kernels
-from airbrush_cli.twin.cpu import NO_RASTER, Tape, share
+from airbrush_cli.twin.cpu import NO_RASTER, Tape, lines, share
 from airbrush_cli.twin.kernels import (
     _C0,
     _CUT2,
@@ -25,9 +25,9 @@ from airbrush_cli.twin.kernels import (
     _P2,
     _P3,
     _P4,
-    FILM,
-    FIXED,
-    SIDE,
+    _ZERO,
+    TILE_H,
+    TILE_W,
 )
 
 
@@ -41,20 +41,21 @@ def influence(tape: Tape, weight: NDArray[np.float32]) -> tuple[NDArray[np.float
     Returns:
         (N,) sums over pixels and channels of the squared weighted change, and (N,) largest weighted changes.
     """
+    width, height = tape.size_px
     pair_energy, pair_peak = np.zeros(len(tape.members)), np.zeros(len(tape.members))
-    pitch_x, pitch_y = tape.pitch_mm
-    below = NO_RASTER if tape.canvas is None else tape.canvas
-    weight = np.ascontiguousarray(weight, np.float32)
+    pitch_x, pitch_y = tape.page_mm[0] / width, tape.page_mm[1] / height
+    below = NO_RASTER if tape.canvas is None else lines(tape.canvas)
+    weights = lines(np.ascontiguousarray(weight, np.float32))
 
-    def task(worker: int, count: int) -> None:
+    def task(index: int) -> None:
         _influence(
-            worker, count, tape.table, tape.polylines.starts, tape.reach, tape.films, tape.band_starts, tape.members,
-            pitch_x, pitch_y, tape.canvas is None, below, weight, pair_energy, pair_peak,
+            index, len(tape.covers), tape.table, tape.polylines.starts, tape.films, tape.members, *tape.covers[index],
+            pitch_x, pitch_y, tape.canvas is None, below, weights, pair_energy, pair_peak,
         )  # fmt: skip
 
-    share(task)
+    share(task, len(tape.covers))
     count = len(tape.polylines)
-    energy = np.bincount(tape.members, pair_energy, count)
+    energy = np.bincount(tape.members, pair_energy, count).astype(np.float64)
     peak = np.zeros(count)
     np.maximum.at(peak, tape.members, pair_peak)
     return energy, peak
@@ -62,62 +63,61 @@ def influence(tape: Tape, weight: NDArray[np.float32]) -> tuple[NDArray[np.float
 
 @njit(**kernels._OPTIONS)
 def _influence(
-    worker, workers, table, starts, reach, films, band_starts, members, pitch_x, pitch_y, blank, canvas, weight,
+    worker, workers, table, starts, films, members, kept, tile_starts, pitch_x, pitch_y, blank, canvas, weight,
     energy, peak,
 ):  # fmt: skip
-    """Add to `energy` and raise `peak`, (P,) each, per (band, polyline) pair."""
-    bands = band_starts.shape[0] - 1
-    columns = (weight.shape[1] + SIDE - 1) // SIDE
-    most, longest = kernels._list_capacity(bands, workers, worker, band_starts, starts)
-    lists = np.empty((columns, most, 3), np.int32)
-    depth = np.empty(columns, np.int64)
-    distance = np.empty((longest, columns))
-    scratch = np.empty(FIXED + most * FILM, np.float32)
-    kernels._grid(scratch, pitch_x, pitch_y)
+    """Add to `energy` and raise `peak`, (P,) each, per (band, polyline) pair; as `kernels.paint_backward` walks."""
+    bands = (weight.shape[0] + TILE_H - 1) // TILE_H
+    columns = (weight.shape[1] // 3 + TILE_W - 1) // TILE_W
+    deepest = 1
+    for n in range(tile_starts.shape[0] - 1):
+        deepest = max(deepest, tile_starts[n + 1] - tile_starts[n])
+    stack = np.empty((deepest, kernels._FILM), np.float32)
+    tile = kernels._new_tile(pitch_x, pitch_y)
+    n = -1
     for band in range(worker, bands, workers):
-        kernels._list_tiles(
-            band, band_starts[band], band_starts[band + 1], members, table, starts, reach, columns, pitch_x, pitch_y,
-            distance, depth, lists,
-        )  # fmt: skip
-        cy = (band + 0.5) * SIDE * pitch_y
-        for tile in range(columns):
-            cx = (tile + 0.5) * SIDE * pitch_x
+        cy = (band + 0.5) * TILE_H * pitch_y
+        for column in range(columns):
+            n += 1
+            first, depth = tile_starts[n], tile_starts[n + 1] - tile_starts[n]
+            if depth == 0:
+                continue
+            cx = (column + 0.5) * TILE_W * pitch_x
             if blank:
                 for i in range(_P3):
-                    scratch[_C0 + i] = _ONE
+                    tile[_C0 + i] = _ONE
             else:
-                kernels._load(scratch, _C0, canvas, band * SIDE, tile * SIDE)
-            for i in range(depth[tile]):
-                s = members[lists[tile, i, 0]]
-                a, b = lists[tile, i, 1], lists[tile, i, 2]
-                film = np.uint64(FIXED + i * FILM)
-                kernels._nearest(scratch, film, table, starts[s] + a, b - a, cx, cy)
+                kernels._load(tile, _C0, canvas, band, column)
+            for i in range(depth):
+                s = members[kept[first + i, 0]]
+                a, b = kept[first + i, 1], kept[first + i, 2]
+                kernels._nearest(tile, stack[i], table, starts[s] + a, b - a, cx, cy)
                 f = films[s]
-                kernels._composite(scratch, film, True, f[0], f[1], f[2], f[3], f[4], f[5])
+                kernels._composite(tile, stack[i], True, f[0], f[1], f[2], f[3], f[4], f[5])
             for i in range(_P3):
-                scratch[_G0 + i] = _ONE
-            kernels._load(scratch, _GO, weight, band * SIDE, tile * SIDE)
-            for i in range(depth[tile] - 1, -1, -1):
-                pair = lists[tile, i, 0]
-                total, most_seen = _strip(scratch, np.uint64(FIXED + i * FILM), films[members[pair]])
+                tile[_G0 + i] = _ONE
+            kernels._load(tile, _GO, weight, band, column)
+            for i in range(depth - 1, -1, -1):
+                pair = kept[first + i, 0]
+                total, most = _strip(tile, stack[i], films[members[pair]])
                 energy[pair] += total
-                peak[pair] = max(peak[pair], most_seen)
+                peak[pair] = max(peak[pair], most)
 
 
 @njit(**kernels._OPTIONS)
-def _strip(scratch, film, layer):
+def _strip(tile, film, coat):
     """Take a film off and return the sum of squares and the maximum of its weighted share in the picture."""
-    total, most = np.float32(0.0), np.float32(0.0)
+    total, most = _ZERO, _ZERO
     for c in range(3):
-        k, m = layer[c], layer[c + 3]
-        through, weight, beneath = _G0 + c * _P, _GO + c * _P, film + _P4 + c * _P
+        k, m = coat[c], coat[c + 3]
+        through, weight, beneath = _G0 + c * _P, _GO + c * _P, _P4 + c * _P
         for i in range(_P):
-            sigma = scratch[film + _P2 + i]
-            q = min(scratch[film + i] / (sigma * sigma), _CUT2)
+            sigma = film[_P2 + i]
+            q = min(film[i] / (sigma * sigma), _CUT2)
             h = (_CUT2 - q) * (_H0 + q * (_H1 + q * _H2))
-            a = scratch[film + _P3 + i] * h * h
-            change = abs(scratch[weight + i] * scratch[through + i] * a * (k - m * scratch[beneath + i]))
+            a = film[_P3 + i] * h * h
+            change = abs(tile[weight + i] * tile[through + i] * a * (k - m * film[beneath + i]))
             total += change * change
             most = max(most, change)
-            scratch[through + i] *= _ONE - a * m
+            tile[through + i] *= _ONE - a * m
     return total, most
