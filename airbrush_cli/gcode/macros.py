@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -9,9 +10,20 @@ from pathlib import Path
 
 from airbrush_cli import files
 from airbrush_cli.errors import InputError
+from airbrush_cli.gcode import interpreter, reader
 from airbrush_cli.schemas.machine import Machine
 
 MAX_BYTES = 64_000
+
+# Modal state that the writer relies on.
+_LASTING = (
+    interpreter.PLANE,
+    interpreter.RELATIVE,
+    interpreter.INVERSE,
+    interpreter.INCHES,
+    interpreter.SYSTEM,
+    interpreter.TOOL,
+)
 
 PLACEHOLDERS = {
     "c": "cyan ink of the stroke, 0 to 1",
@@ -52,7 +64,7 @@ def load(machine: Machine, folder: Path) -> Macros:
         folder: the folder of the profile's file, which `include_dir` is relative to.
 
     Raises:
-        InputError: a file is missing, is not ASCII text, or has an unknown placeholder.
+        InputError: a file is missing, is not ASCII text, has an unknown placeholder, or lines that GRBL refuses.
     """
     texts: dict[str, str] = {}
     for field in fields(Macros):
@@ -60,7 +72,22 @@ def load(machine: Machine, folder: Path) -> Macros:
         if name is not None:
             path = folder / machine.macros.include_dir / name
             texts[field.name] = _read(path)
+            _check(texts[field.name], machine, path)
     return Macros(**texts)
+
+
+def _check(text: str, machine: Machine, path: Path) -> None:
+    """Let GRBL's reader read a macro as it will stand in a file."""
+    lines = expand(text, {**places(machine), "c": 0.5, "m": 0.5, "y": 0.5}, str(path))
+    data = "\n".join(["G21 G90 G94", *lines]) + "\n"
+    reading = reader.read(data.encode("ascii"), reader.settings_table(machine.grbl))
+    for line, code, _ in reading.errors.tolist():
+        raise InputError(f"{path}:{line - 1}: {reader.ERRORS[code]} (error:{code}): {lines[line - 2]}")
+    if reading.modal[list(_LASTING)].any():
+        raise InputError(f"{path}: must leave G17, G21, G54, G90 and G94 in force, as it finds them")
+    for number, line in enumerate(lines, 1):
+        if not machine.has_z and re.search(r"Z", re.sub(r"\([^)]*\)?|;.*", "", line), re.IGNORECASE):
+            raise InputError(f"{path}:{number}: has a Z word, but the machine has no Z axis (work_area_mm.z is 0)")
 
 
 def _read(path: Path) -> str:
@@ -97,14 +124,19 @@ def places(machine: Machine) -> dict[str, float]:
     return values
 
 
-def expand(text: str, values: Mapping[str, float]) -> list[str]:
+def expand(text: str, values: Mapping[str, float], source: str = "macro") -> list[str]:
     """Return a macro's lines with every placeholder filled in.
 
+    Args:
+        text: the macro.
+        values: of the placeholders.
+        source: its name, for errors.
+
     Raises:
-        InputError: a placeholder without a value here, such as `{c}` outside of a stroke.
+        InputError: a placeholder has no value, such as `{purge_x}` without a purge zone.
     """
     shown = {name: f"{value:.3f}".rstrip("0").rstrip(".") for name, value in values.items()}
     try:
         return text.format_map(shown).splitlines()
     except KeyError as error:
-        raise InputError(f"macro: {{{error.args[0]}}} has no value here (machine profile: macros, safety)") from error
+        raise InputError(f"{source}: {{{error.args[0]}}} has no value on this machine: it has no purge zone") from error

@@ -16,6 +16,8 @@ from airbrush_cli.schemas.machine import Machine
 MAX_LINE = 80
 
 _WORD = re.compile(r"([XYZF])\s*([-+]?[0-9]*\.?[0-9]+)", re.IGNORECASE)
+# Commands after which the words of a line do not tell where the tool is.
+_ELSEWHERE = re.compile(r"G\s*(10|28|30|38|53|91|92)", re.IGNORECASE)
 _COMMENT = re.compile(r"\([^)]*\)?|;.*")
 
 
@@ -62,7 +64,11 @@ class Program:
         """Add a macro's lines, and follow where they take the tool."""
         for line in macros.expand(text or "", {**self._places, **(values or {})}):
             self.lines.append(line)
-            for letter, number in _WORD.findall(_COMMENT.sub("", line)):
+            words = _COMMENT.sub("", line)
+            if _ELSEWHERE.search(words):
+                self._position = [math.nan] * 3
+                continue
+            for letter, number in _WORD.findall(words):
                 if letter.upper() == "F":
                     self._feed = ""
                 else:

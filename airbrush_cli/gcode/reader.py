@@ -171,7 +171,7 @@ def _command(text, size, settings, marks):
 def _g_word(value, want, axis_command, non_modal):
     """Take a G word: return (error, its modal group, who uses the axis words, the non-modal command)."""
     whole = int32(np.trunc(value)) & 255
-    hundredths = int32(np.floor(abs(100.0 * f32(value - whole)) + 0.5)) & 65535
+    hundredths = int32(np.floor(abs(f32(100.0 * f32(value - whole))) + 0.5)) & 65535
     if value < whole:
         hundredths = -hundredths & 65535
     group = 0
@@ -244,7 +244,7 @@ def _g_word(value, want, axis_command, non_modal):
 def _m_word(value, want):
     """Take an M word: return (error, its modal group)."""
     whole = int32(np.trunc(value)) & 255
-    if f32(value - whole) != 0.0 and int32(np.floor(abs(100.0 * f32(value - whole)) + 0.5)) & 65535 > 0:
+    if f32(value - whole) != 0.0 and int32(np.floor(abs(f32(100.0 * f32(value - whole))) + 0.5)) & 65535 > 0:
         return grbl.NOT_INTEGER, 0
     if whole <= 2 or whole == 30:
         if whole != 1:

@@ -92,7 +92,7 @@ def _path(reading: reader.Reading, rows: moves.Moves, first: int, last: int) -> 
 
 
 def _node_speeds(points: Floats, speed: Floats) -> Floats:
-    """Return (K,) speeds at the nodes of a path whose moves have (K - 1,) speeds: interpolated between their middles."""
+    """Return (K,) speeds at a path's nodes from the (K - 1,) of its moves, by interpolation between their middles."""
     length = np.linalg.norm(np.diff(points, axis=0), axis=1)
     middles = np.cumsum(length) - length / 2
     if len(speed) == 1:

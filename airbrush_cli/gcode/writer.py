@@ -25,6 +25,8 @@ from airbrush_cli.schemas.pen_vectors import PenVectors
 Floats = NDArray[np.float64]
 
 _GRID = np.linspace(0.0, 1.0, 33)
+# A stroke of no length would leave no paint: the controller skips moves without a way.
+_DOT_MM = 0.05
 
 
 def write_strokes(
@@ -64,7 +66,7 @@ def write_strokes(
     mixed = ""
     for stroke_id, stroke in zip(ids[first:], np.asarray(strokes, float)[first:], strict=True):
         points, speed = _clear_of_purge_zone(*stroke_path(stroke, machine), machine, stroke_id)
-        points = program.round(points)
+        points, speed = _distinct(program.round(points), speed)
         _check_limits(points, machine, f"stroke {stroke_id}")
         ink = stroke[12:]
         values = dict(zip("cmy", ink.tolist(), strict=True))
@@ -126,11 +128,11 @@ def write_pen(
     for path_id, path in zip(ids[first:], paths[first:], strict=True):
         plane = _to_machine(path, machine, vectors.page_mm.y) - offset
         points = program.round(np.column_stack([plane, np.full(len(plane), height)]))
+        points, speed = _distinct(points, np.full(len(points) - 1, machine.pen.feed_mm_s))
         _check_limits(points, machine, f"pen path {path_id}")
         program.code(f"; STROKE_ID: {path_id}")
         program.rapid(*points[0, :2].tolist())
         program.macro(macros.pen_down)
-        speed = np.full(len(points) - 1, machine.pen.feed_mm_s)
         program.paint(points.tolist(), segment_feeds(points, speed, machine).tolist())
         program.macro(macros.pen_up)
     _end(program, macros)
@@ -195,7 +197,24 @@ def _clear_of_purge_zone(points: Floats, speed: Floats, machine: Machine, stroke
     return points, speed
 
 
+def _distinct(points: Floats, speed: Floats) -> tuple[Floats, Floats]:
+    """Leave out points that rounding moved onto the one before; give a dot the least way that paints it."""
+    kept = np.concatenate([[True], np.any(np.diff(points, axis=0) != 0.0, axis=1)])
+    if not kept[1:].any():
+        aside = points[0] + (_DOT_MM if points[0, 0] < _DOT_MM else -_DOT_MM, 0.0, 0.0)
+        return np.stack([points[0], aside]), speed[:1]
+    return points[kept], speed[kept[1:]]
+
+
 def purge_is_due(machine: Machine, purged: Floats | None, ink: Floats, painted_mm: float) -> bool:
+    """Return whether the machine's policy wants a purge before a stroke.
+
+    Args:
+        machine: the profile.
+        purged: (3,) ink at the last purge, None before the first.
+        ink: (3,) ink of the stroke.
+        painted_mm: way painted since the last purge.
+    """
     policy = machine.purge
     if purged is None or policy.policy == "every_stroke":
         return True

@@ -106,8 +106,8 @@ class Pen(Model):
 class Path(Model):
     """How curves become straight moves."""
 
-    tolerance_mm: Positive = 0.02  # between curve and chords, in the plane and in height
-    speed_step: Annotated[float, Field(gt=0, le=1)] = 0.05  # of the speed, between consecutive moves
+    tolerance_mm: Positive = 0.05  # between curve and chords, in the plane and in height
+    speed_step: Annotated[float, Field(gt=0, le=1)] = 0.1  # of the speed, between consecutive moves
 
 
 class GrblSettings(Model):
