@@ -26,7 +26,9 @@ NO_RASTER = np.empty((0, 0), np.float32)
 def workers() -> int:
     """Return how many threads render: NUMBA_NUM_THREADS, else the processors that this process may use."""
     given = os.environ.get("NUMBA_NUM_THREADS", "")
-    return max(1, int(given)) if given.isdigit() else len(os.sched_getaffinity(0))
+    if given.isdigit():
+        return max(1, int(given))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.lru_cache(maxsize=1)
@@ -96,6 +98,8 @@ def paint_in_place(
     polylines: Polylines, layering: Layering, canvas: NDArray[np.float32], page_mm: tuple[float, float] = A4_MM
 ) -> None:
     """Paint a few polylines on `canvas` itself, (H, W, 3) float32, touching only what they cover."""
+    if canvas.ndim != 3 or canvas.shape[2] != 3 or canvas.dtype != np.float32 or not canvas.flags.c_contiguous:
+        raise ValueError("a canvas to paint in place must be a contiguous (H, W, 3) float32 array")
     _paint(polylines, layering, canvas, page_mm, canvas, tasks=1)
 
 

@@ -179,6 +179,8 @@ def _list_band(band, pairs, members, table, starts, reach, columns, pitch_x, pit
                     ends[column, 1] = k + 1
         for column in range(left, right):
             a, b = ends[column, 0], ends[column, 1]
+            if b == 0:
+                continue
             ends[column, 1] = 0
             cx = (column + 0.5) * width
             touched = False

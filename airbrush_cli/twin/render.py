@@ -78,3 +78,33 @@ def render_polylines(
 ) -> NDArray[np.float32]:
     """Paint paths of spots, as `forward` does strokes; see `Polylines` and `look_up` for sigma and opacity."""
     return cpu.forward(polylines, size_px, luts.layering, canvas, page_mm)[0]
+
+
+def paint_in_place(
+    strokes: NDArray, luts: Luts, canvas: NDArray[np.float32], page_mm: tuple[float, float] = A4_MM
+) -> None:
+    """Paint one stroke (15,), or a few (N, 15), on `canvas` itself, touching only what they cover.
+
+    Args:
+        strokes: stroke.v1 columns.
+        luts: look-up tables.
+        canvas: contiguous (H, W, 3) float32 linear RGB.
+        page_mm: (width, height) of the page that the canvas covers.
+    """
+    polylines = expand(np.asarray(strokes, np.float64).reshape(-1, 15), luts)
+    cpu.paint_in_place(polylines, luts.layering, canvas, page_mm)
+
+
+def paint_batch_in_place(
+    strokes: NDArray, luts: Luts, canvases: NDArray[np.float32], page_mm: tuple[float, float] = A4_MM
+) -> None:
+    """Paint stroke i of (B, 15) on canvas i of (B, H, W, 3), as `paint_in_place` does, on all processors."""
+    if len(strokes) != len(canvases):
+        raise ValueError(f"{len(strokes)} strokes for {len(canvases)} canvases")
+    tasks = min(len(canvases), cpu.workers())
+
+    def task(index: int) -> None:
+        for i in range(index, len(canvases), tasks):
+            paint_in_place(strokes[i], luts, canvases[i], page_mm)
+
+    cpu.share(task, tasks)

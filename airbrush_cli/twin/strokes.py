@@ -15,8 +15,12 @@ CHORDS = 8
 # A stroke whose control points lie closer together than this (root mean square distance from their mean, mm) is drawn in
 # towards a dot, so that gradients exist for strokes of no length.
 DOT_MM = 0.05
+# Beyond this no paper lies (mm).
+_FAR_MM = 1e6
 # Look-ups go on straight for this part of a cell beyond the grid (so that derivatives exist at the bounds), then stay.
 _MARGIN = 0.01
+# What that may add to an opacity.
+_OVER = 0.01
 
 _OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
 
@@ -29,11 +33,27 @@ class Polylines:
         nodes: (M, 4) float64: x, y (mm, image frame), sigma (mm) and opacity (0..1), all polylines in a row.
         starts: (N + 1,) int64, polyline i has the nodes starts[i] to starts[i + 1], at least two.
         ink: (N, 3) linear RGB of the film.
+
+    Raises:
+        ValueError: shapes do not agree, a polyline is shorter, a number is not finite, sigma is not positive, or opacity is
+            not in [0, 1].
     """
 
     nodes: NDArray[np.float64]
     starts: NDArray[np.int64]
     ink: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        nodes, starts, ink = self.nodes, self.starts, self.ink
+        if nodes.ndim != 2 or nodes.shape[1] != 4 or ink.shape != (len(starts) - 1, 3):
+            raise ValueError("polylines need nodes (M, 4), starts (N + 1,) and ink (N, 3)")
+        if starts[0] != 0 or starts[-1] != len(nodes) or (np.diff(starts) < 2).any():
+            raise ValueError("starts must go from 0 to the number of nodes, in steps of at least 2")
+        # One comparison finds what is not finite too: the kernels would compute array indices from it.
+        if not (np.abs(nodes[:, :2]) < _FAR_MM).all() or not ((nodes[:, 2] > 0) & (nodes[:, 2] < _FAR_MM)).all():
+            raise ValueError("positions must be finite, and sigma finite and positive")
+        if not ((nodes[:, 3] >= -_OVER) & (nodes[:, 3] <= 1 + _OVER)).all() or not np.isfinite(ink).all():
+            raise ValueError("opacity must be in [0, 1], and ink finite")
 
     def __len__(self) -> int:
         return len(self.ink)
