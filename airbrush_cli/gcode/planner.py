@@ -303,7 +303,7 @@ def _peak(ends, window):
     for row in range(len(ends)):
         while ends[row] - ends[first] > window:
             first += 1
-        most = max(most, row - first)
+        most = max(most, row - first + 1)
     return most
 
 
