@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from airbrush_cli.imaging.linework import drawing, lines_on_paper, lines_on_picture
+from airbrush_cli.pen import areas
 from airbrush_cli.schemas.preprocess import PenSettings
 from airbrush_cli.units import A4_MM
 
@@ -25,7 +27,7 @@ def separate_layers(rgb: NDArray[np.uint8], settings: PenSettings, page_mm: tupl
 
     Args:
         rgb: (H, W, 3) sRGB, the page.
-        settings: see PenSettings.
+        settings: `mode` chooses how lines are found, see docs/pen.md.
         page_mm: (width, height) of the page.
     """
     mask = pen_mask(rgb, settings, page_mm)
@@ -33,18 +35,42 @@ def separate_layers(rgb: NDArray[np.uint8], settings: PenSettings, page_mm: tupl
 
 
 def pen_mask(rgb: NDArray[np.uint8], settings: PenSettings, page_mm: tuple[float, float] = A4_MM) -> NDArray[np.bool_]:
-    """Return the (H, W) mask of dark lines (see `separate_layers`)."""
+    """Return the (H, W) mask of dark lines, and of dark areas where `fill` gives them to the pen."""
+    mask = np.zeros(rgb.shape[:2], bool)
     if settings.mode == "none":
-        return np.zeros(rgb.shape[:2], bool)
-    lightness = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2LAB)[..., 0] * (100 / 255)
-    return lightness < settings.threshold_lab_l
+        return mask
+    box = _content(rgb)
+    lab = cv2.cvtColor(rgb[box].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    if lab.size == 0:
+        return mask
+    thick = settings.max_line_mm * rgb.shape[1] / page_mm[0]
+    if settings.mode == "adaptive":
+        mask[box] = lines_on_paper(lab[..., 0], settings, thick)
+    elif settings.mode == "threshold":
+        mask[box] = lines_on_picture(lab[..., 0], settings, thick, only_drawn=False)
+    else:
+        found = drawing(lab, settings, thick)
+        mask[box] = lines_on_picture(lab[..., 0], settings, thick, only_drawn=True) if found is None else found
+    if settings.fill == "none" and mask.any():
+        lines, area = areas.split(mask.astype(np.uint8), thick)
+        mask = lines > area
+    return mask
 
 
 def without(rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the picture with the masked pixels filled from around them (Telea 2004)."""
+    """Return the picture with the masked pixels and their soft edge filled from beside them (Telea 2004)."""
     if not mask.any():
         return rgb
-    if mask.all():
-        return np.full_like(rgb, 255)
     grown = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    if grown.all():
+        return np.full_like(rgb, 255)
     return cv2.inpaint(np.ascontiguousarray(rgb), grown, 3, cv2.INPAINT_TELEA).astype(np.uint8, copy=False)
+
+
+def _content(rgb: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """Return where on the page the picture lies: all but its white margins."""
+    dark = (rgb < 250).any(axis=2)
+    rows, columns = np.flatnonzero(np.any(dark, axis=1)), np.flatnonzero(np.any(dark, axis=0))
+    if len(rows) == 0:
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

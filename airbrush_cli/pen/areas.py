@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from airbrush_cli.compiled import njit
 from airbrush_cli.pen.raster import FRAME, framed_depth, sample
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from airbrush_cli.compiled import njit
 from airbrush_cli.pen.lines import Line
 from airbrush_cli.pen.links import link, prune
 from airbrush_cli.pen.raster import framed_depth, sample, to_edge

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from airbrush_cli.compiled import njit
 from airbrush_cli.schemas.pen_vectors import PenPath
 
 _SHARP = np.radians(15.0)  # a joint that turns more is a corner

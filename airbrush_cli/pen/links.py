@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from airbrush_cli.compiled import njit
 from airbrush_cli.pen.skeleton import Graph, read_graph, thin
 
 _PRUNING_ROUNDS = 4

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from airbrush_cli.compiled import njit
 
 FRAME = 2  # empty pixels around a mask, so that no neighbour lies beyond the raster
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from airbrush_cli.compiled import njit
 
 # Along the middle of a line that tapers, half width changes by the sine of half its angle each pixel. Where it changes
 # faster, the "end" is only a bump or a corner of the outline.

@@ -11,9 +11,10 @@ shorter (Johnson and McGeoch 1997, "The traveling salesman problem: a case study
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
+
+from airbrush_cli.compiled import njit
 
 NEIGHBOURS = 8
 KICKS_PER_PATH = 6.0
