@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from airbrush_cli import config, console, documents, files
+from airbrush_cli import config, console, documents, files, pictures
 from airbrush_cli.errors import InputError, JobError
 from airbrush_cli.gcode import dryrun, settings
 from airbrush_cli.job import JobFolder
@@ -27,11 +27,13 @@ class DryRun:
         machine: a profile in place of the job's (for files: of the default one).
         settings: a file of what the controller's `$$` prints.
         as_yaml: one YAML document per file on standard output.
+        render: write a picture of what the G-code paints: a .png file, or a folder for one picture per job or file.
     """
 
     machine: Path | None = None
     settings: Path | None = None
     as_yaml: bool = False
+    render: Path | None = None
 
     def __call__(self, path: Path) -> Path | None:
         """Check a manifest's files, or one file of G-code (`-`: standard input), and return the path if all is well.
@@ -40,9 +42,9 @@ class DryRun:
             InputError: not readable.
             JobError: a line is refused, or something is violated.
         """
-        passed_on = path
+        passed_on, folder = path, None
         if str(path) == "-":
-            reports = [self._check(sys.stdin.buffer.read(), "-", self._profile(None))]
+            sources = {"-": sys.stdin.buffer.read()}
         elif path.is_dir() or path.suffix.lower() in (".yaml", ".yml"):
             folder = JobFolder.open(path)
             passed_on = folder.manifest
@@ -50,10 +52,13 @@ class DryRun:
             names = [name for name in (artifacts.cmy_gcode_out, artifacts.pen_gcode_out) if name]
             if not names:
                 raise InputError(f"{path}: the job has no G-code yet; run `airbrush gcode gen` on it")
-            profile = self._profile(folder.job.machine_profile)
-            reports = [self._check_file(folder.path(name), profile) for name in names]
+            sources = {str(folder.path(name)): files.read_bytes(folder.path(name), MAX_BYTES) for name in names}
         else:
-            reports = [self._check_file(path, self._profile(None))]
+            sources = {str(path): files.read_bytes(path, MAX_BYTES)}
+        machine = self._profile(folder.job.machine_profile if folder else None)
+        reports = [self._check(data, name, machine) for name, data in sources.items()]
+        if self.render:
+            self._render(list(sources.values()), machine, folder, path)
         for report in reports:
             self._tell(report)
         bad = [report.file for report in reports if not report.ok]
@@ -65,14 +70,23 @@ class DryRun:
         path = self.machine or config.shipped(f"machine_{(name or 'grbl_airbrush_v1').replace('.', '_')}")
         return documents.load(path, Machine)
 
-    def _check_file(self, path: Path, machine: Machine) -> dryrun.Report:
-        return self._check(files.read_bytes(path, MAX_BYTES), str(path), machine)
-
     def _check(self, data: bytes, name: str, machine: Machine) -> dryrun.Report:
         controller: GrblSettings | None = None
         if self.settings:
             controller = settings.parse(documents.read(self.settings), str(self.settings), machine.grbl)
         return dryrun.check(data, machine, controller, name)
+
+    def _render(self, sources: list[bytes], machine: Machine, folder: JobFolder | None, path: Path) -> None:
+        """Paint the files one over the other, write the picture, and tell how far it is from the job's painting."""
+        from airbrush_cli.gcode.render import painting_distance, picture_of
+
+        assert self.render is not None
+        single = self.render.suffix.lower() == ".png"
+        target = self.render if single else self.render / f"{folder.job.job if folder else path.stem}.png"
+        picture = picture_of(sources, machine, folder)
+        pictures.write_png(target, picture)
+        distance = painting_distance(picture, folder) if folder else None
+        log.info("%s%s", target, f": {distance:.1f} dB from painting.png" if distance is not None else "")
 
     def _tell(self, report: dryrun.Report) -> None:
         streams = console.current()

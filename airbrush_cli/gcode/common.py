@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from airbrush_cli.compiled import njit
 from airbrush_cli.gcode import grbl
 from airbrush_cli.gcode import interpreter as meaning
 from airbrush_cli.gcode.grbl import f32

@@ -14,7 +14,8 @@ The tables that the kernel fills have one row for each line that makes the machi
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from airbrush_cli.compiled import njit
 
 # What a row's motion is, the lowest four bits of its code.
 RAPID, FEED, ARC_CW, ARC_CCW, NO_MOTION, SETTING = range(6)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from airbrush_cli import __version__, documents, files
 from airbrush_cli.gcode import macros, writer
+from airbrush_cli.gcode.order import for_travel, trip
 from airbrush_cli.job import JobFolder
 from airbrush_cli.schemas.job import Order, Provenance
 from airbrush_cli.schemas.machine import Machine
 from airbrush_cli.schemas.pen_vectors import PenVectors
 from airbrush_cli.schemas.stroke import StrokesDocument
+
+log = logging.getLogger(__name__)
 
 
 def write_job(
@@ -49,9 +56,11 @@ def write_job(
         path = folder.path(strokes)
         document = documents.load(path, StrokesDocument)
         header = [*made_by, f"strokes sha256 {files.sha256_file(path)}"]
-        text = writer.write_strokes(
-            document.to_array(), document.ids, machine, header, macros=texts, resume_from=resume_from
-        )
+        array, ids = document.to_array(), document.ids
+        if order == "travel":
+            chosen = _ordered(array, machine, document)
+            array, ids = array[chosen], [ids[index] for index in chosen]
+        text = writer.write_strokes(array, ids, machine, header, macros=texts, resume_from=resume_from)
         files.write_text(target / f"{name}_cmy.gcode", text)
         artifacts["cmy_gcode_out"] = f"{name}_cmy.gcode"
     if texts.pen_down is not None and resume_from is None:
@@ -69,3 +78,26 @@ def write_job(
         artifacts=folder.job.artifacts.model_copy(update=artifacts),
         provenance={**folder.job.provenance, "gcode": made},
     )
+
+
+def _ordered(strokes: NDArray[np.float64], machine: Machine, document: StrokesDocument) -> NDArray[np.int64]:
+    """Return an order with less travel, and tell what it saves. Paint reaches as far as the twin's spots do."""
+    from airbrush_cli.twin.luts import shipped_luts
+    from airbrush_cli.twin.profile import CUT2
+    from airbrush_cli.twin.strokes import CHORDS, expand
+
+    luts = shipped_luts()
+    made_with = document.metadata.luts_sha256
+    if made_with and made_with != luts.sha256:
+        log.warning("the strokes were planned with other look-up tables; how far paint reaches is judged by these")
+    sigma = expand(strokes, luts).nodes[:, 2].reshape(-1, CHORDS + 1)
+    chosen = for_travel(strokes, np.sqrt(CUT2) * sigma.max(axis=1, initial=0.0), machine)
+    before, after = trip(strokes, machine), trip(strokes, machine, chosen)
+    log.info(
+        "travel between strokes %.1f m, before %.1f m; purges %d, before %d",
+        after.travel_mm / 1000,
+        before.travel_mm / 1000,
+        after.purges,
+        before.purges,
+    )
+    return chosen

@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from airbrush_cli import geometry
+from airbrush_cli.compiled import njit
 from airbrush_cli.gcode.writer import purge_is_due
 from airbrush_cli.schemas.machine import Machine
 

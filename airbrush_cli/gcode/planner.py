@@ -10,9 +10,9 @@ moment it leaves the look-ahead.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from airbrush_cli.compiled import njit
 from airbrush_cli.gcode import grbl
 
 # One less than the sixteen places of GRBL's ring: a full ring could not be told from an empty one.

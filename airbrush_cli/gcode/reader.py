@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from airbrush_cli.compiled import njit
 from airbrush_cli.gcode import grbl
 from airbrush_cli.gcode import interpreter as meaning
 from airbrush_cli.gcode.common import straight_moves

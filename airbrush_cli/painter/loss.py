@@ -6,15 +6,17 @@ is the scale that PSNR is given in. The twin works in linear light, so the gradi
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli import colour
+from airbrush_cli.compiled import njit
+from airbrush_cli.twin.cpu import share
 
 # The transfer curve and its derivative over the square root of linear light, where both are smooth enough for
 # linear interpolation between 1024 entries (error below 1e-5).
 _ENTRIES = 1024
+_BLOCKS = 16
 
 
 def _tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -26,15 +28,13 @@ def _tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 _CURVE, _SLOPE = _tables()
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
-def _srgb_error(
-    picture: NDArray, target: NDArray, curve: NDArray, slope: NDArray, gradient: NDArray
-) -> NDArray:  # pragma: no cover (compiled)
+@njit(fastmath=True, cache=True, error_model="numpy", nogil=True)
+def _srgb_error(picture, target, curve, slope, gradient, first, last):
+    """Write the gradient of the rows first..last and return their sum of squared errors."""
     height, width, _ = picture.shape
-    rows = np.empty(height, np.float64)
     scale = np.float32(2.0 / (height * width * 3))
-    for i in numba.prange(height):
-        total = 0.0
+    total = 0.0
+    for i in range(first, last):
         for j in range(width):
             for k in range(3):
                 root = np.sqrt(min(max(picture[i, j, k], np.float32(0)), np.float32(1))) * np.float32(curve.size - 1)
@@ -44,27 +44,27 @@ def _srgb_error(
                 error = value - target[i, j, k]
                 total += error * error
                 gradient[i, j, k] = scale * error * (slope[index] + part * (slope[index + 1] - slope[index]))
-        rows[i] = total
-    return rows
+    return total
 
 
-def srgb_mse(
-    picture: NDArray[np.float32], target: NDArray[np.float32], gradient: NDArray[np.float32] | None = None
-) -> tuple[float, NDArray[np.float32]]:
+def srgb_mse(picture: NDArray[np.float32], target: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
     """Mean squared sRGB error and its gradient.
 
     Args:
         picture: (H, W, 3) linear RGB.
         target: (H, W, 3) sRGB in [0, 1].
-        gradient: where to write the gradient; a new array if None.
 
     Returns:
-        the error, and its gradient with respect to `picture`.
+        the error, and its gradient with respect to `picture`, (H, W, 3).
     """
-    if gradient is None:
-        gradient = np.empty_like(picture)
-    rows = _srgb_error(picture, target, _CURVE, _SLOPE, gradient)
-    return float(rows.sum() / picture.size), gradient
+    gradient = np.empty_like(picture)
+    # Blocks of a fixed number, so that the sum is the same however many workers there are.
+    edges = np.linspace(0, len(picture), _BLOCKS + 1).astype(np.int64)
+
+    def task(block: int) -> float:
+        return float(_srgb_error(picture, target, _CURVE, _SLOPE, gradient, edges[block], edges[block + 1]))
+
+    return sum(share(task, _BLOCKS)) / picture.size, gradient
 
 
 def srgb_slope(picture: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ from airbrush_cli.twin.model import Tape, Twin
 log = logging.getLogger(__name__)
 
 # Reference milliseconds (two cores) of one step: fixed, per thousand strokes, per megapixel, per both.
-_STEP_WORK = (4.0, 15.0, 20.0, 175.0)
+_STEP_WORK = (2.0, 5.0, 12.0, 30.0)
 _PERCEPTION_WORK = 420.0  # per megapixel
 
 # A stroke that changes no 8-bit value of the picture shows nothing.

@@ -7,7 +7,7 @@ exactly T a (k − m C), with C the colour beneath it, a its coverage and T the 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from airbrush_cli.compiled import njit
 from numpy.typing import NDArray
 
 from airbrush_cli.twin import kernels
@@ -104,7 +104,7 @@ def _influence(
                 peak[pair] = max(peak[pair], most)
 
 
-@njit(**kernels._OPTIONS)
+@njit(**kernels._HELPER)
 def _strip(tile, film, coat):
     """Take a film off and return the sum of squares and the maximum of its weighted share in the picture."""
     total, most = _ZERO, _ZERO

@@ -43,6 +43,9 @@ _NONE, _BIT, _LAST_BIT = np.int32(0), np.int32(1), np.float32(31.0)
 _HANDICAP, _HEAD_START = np.float32(1e-6), np.float32(1e-7)
 
 _OPTIONS = {"cache": True, "fastmath": True, "error_model": "numpy", "nogil": True}
+# Helpers become part of the kernels: as functions of their own, a kernel fresh from the compiler and the same kernel from
+# the cache could be linked to copies of them that round differently.
+_HELPER = {"fastmath": True, "error_model": "numpy", "forceinline": True}
 
 
 @njit(**_OPTIONS)
@@ -108,7 +111,7 @@ def bin_bands(nodes, starts, reach, bands, pitch_y):
     return band_starts, members, node_starts
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _distance2(table, k, x, y):
     """Squared distance of a point from a chord."""
     dx, dy = x - table[k, 0], y - table[k, 1]
@@ -117,7 +120,7 @@ def _distance2(table, k, x, y):
     return dx * dx + dy * dy
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _projects(table, k, cx, cy, half_x, half_y, end):
     """Whether every pixel of a tile lies beyond the end (1) or before the start (-1) of a chord."""
     along = ((cx - table[k, 0]) * table[k, 2] + (cy - table[k, 1]) * table[k, 3]) * table[k, 4] - 0.5
@@ -125,7 +128,7 @@ def _projects(table, k, cx, cy, half_x, half_y, end):
     return end * along - spread > 0.5 + 1e-6
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _span(table, k, y, radius):
     """The interval of x, at height y, within `radius` of a chord; empty if low > high."""
     low, high = 1e30, -1e30
@@ -149,7 +152,7 @@ def _span(table, k, y, radius):
     return low, high
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _list_band(band, pairs, members, table, starts, reach, columns, pitch_x, pitch_y, ends, depth, lists):
     """Fill `lists[column, i] = (pair, first chord, last chord + 1)` and `depth[column]` for one band.
 
@@ -202,7 +205,7 @@ def _list_band(band, pairs, members, table, starts, reach, columns, pitch_x, pit
             depth[column] = i + 1
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _nearest(tile, film, table, chord, count, cx, cy):
     """Write squared distance, t, sigma and opacity of the nearest point of `count` chords, for every pixel."""
     for k in range(count):
@@ -243,7 +246,7 @@ def _nearest(tile, film, table, chord, count, cx, cy):
                 film[_P3 + i] = oa + u * od if closer else opacity
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _composite(tile, film, keep, k0, k1, k2, m0, m1, m2):
     """Lay a film over the tile's colours: C + a (k − m C). Return whether it covers any pixel.
 
@@ -268,7 +271,7 @@ def _composite(tile, film, keep, k0, k1, k2, m0, m1, m2):
     return covered != 0
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _peel(tile, film, k0, k1, k2, m0, m1, m2, ink_one, ink_colour, ink_gradient):
     """Take the film off: from the gradient above it to that beneath it, and those of opacity, sigma and distance.
 
@@ -306,7 +309,7 @@ def _peel(tile, film, k0, k1, k2, m0, m1, m2, ink_one, ink_colour, ink_gradient)
     return owners
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _pull_back(tile, film, table, chord, count, owners, cx, cy, node_gradient, first):
     """Add the film's gradients to the nodes of its chords, rows `first` to `first + count` of `node_gradient`."""
     for k in range(count):
@@ -362,7 +365,7 @@ def _pull_back(tile, film, table, chord, count, owners, cx, cy, node_gradient, f
         node_gradient[n + 1, 3] += o1
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _load(tile, slot, raster, band, column):
     """Copy a tile of an (H, 3 W) raster into three slots; what lies beyond its edges is zero."""
     top, left = band * TILE_H, column * TILE_W
@@ -378,7 +381,7 @@ def _load(tile, slot, raster, band, column):
             tile[to + _P2 + j] = raster[line, at + _C * j + _II]
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _store(tile, slot, raster, band, column):
     """Copy three slots into a tile of an (H, 3 W) raster."""
     top, left = band * TILE_H, column * TILE_W
@@ -391,7 +394,7 @@ def _store(tile, slot, raster, band, column):
             raster[line, at + _C * j + _II] = tile[to + _P2 + j]
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _new_tile(pitch_x, pitch_y):
     tile = np.empty(_TILE, np.float32)
     for i in range(TILE_H):

@@ -23,6 +23,8 @@ _MARGIN = 0.01
 _OVER = 0.01
 
 _OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
+# See kernels.py on helpers.
+_HELPER = {"error_model": "numpy", "forceinline": True}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,7 @@ def _bernstein() -> NDArray[np.float64]:
 _WEIGHTS = _bernstein()
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _cell(axis, value, hint):
     """Return the cell of an increasing axis that holds `value` (searched from `hint`), and the place in it."""
     i = hint
@@ -84,7 +86,7 @@ def _cell(axis, value, hint):
     return i, place, 1.0 / width
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _bilinear(table, i, j, a, b):
     """Return the value at place (a, b) of cell (i, j), and its derivatives by a and b."""
     t00, t01 = float(table[i, j]), float(table[i, j + 1])
@@ -94,7 +96,7 @@ def _bilinear(table, i, j, a, b):
     return low + (high - low) * a, high - low, (t01 - t00) * (1.0 - a) + (t11 - t10) * a
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _shrink(stroke):
     """Return the mean control point, the factor by which the stroke is drawn in towards it, and d factor / d rho²."""
     mx = 0.25 * (stroke[0] + stroke[2] + stroke[4] + stroke[6])
@@ -108,7 +110,7 @@ def _shrink(stroke):
     return mx, my, tau * (2.0 - tau), (2.0 - 2.0 * tau) / (DOT_MM * DOT_MM)
 
 
-@njit(**_OPTIONS)
+@njit(**_HELPER)
 def _ink(colour, amounts, value, slope):
     """Trilinear look-up of (3,) amounts: `value` (3,) and `slope` (3 amounts, 3 channels)."""
     cell = np.empty(3, np.int64)
@@ -255,10 +257,16 @@ def look_up(luts: Luts, z_mm: NDArray, v_mm_s: NDArray) -> NDArray[np.float64]:
     return out
 
 
+@njit(**_OPTIONS)
+def _inks(colour, amounts, out):
+    slope = np.empty((3, 3))
+    for n in range(amounts.shape[0]):
+        _ink(colour, amounts[n], out[n], slope)
+
+
 def ink_colour(luts: Luts, cmy: NDArray) -> NDArray[np.float64]:
     """Return the linear RGB (n, 3) of (n, 3) ink amounts."""
     amounts = np.ascontiguousarray(cmy, np.float64)
-    out, slope = np.empty((len(amounts), 3)), np.empty((3, 3))
-    for row, value in zip(amounts, out, strict=True):
-        _ink(luts.colour, row, value, slope)
+    out = np.empty((len(amounts), 3))
+    _inks(luts.colour, amounts, out)
     return out
