@@ -5,6 +5,8 @@ Written from the definition in airbrush_cli/twin/__init__.py, sharing no code wi
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,7 +62,7 @@ def coverage(nodes: NDArray, points: NDArray) -> NDArray:
     """Coverage of a polyline (n, 4) at points (..., 2) in mm."""
     best = np.full(points.shape[:-1], np.inf)
     sigma, opacity = np.ones_like(best), np.zeros_like(best)
-    for start, end in zip(nodes, nodes[1:], strict=False):
+    for start, end in itertools.pairwise(nodes):
         e = end[:2] - start[:2]
         length2 = e @ e
         u = np.clip((points - start[:2]) @ e / length2, 0, 1) if length2 > 1e-18 else np.zeros_like(best)

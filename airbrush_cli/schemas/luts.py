@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -12,7 +13,7 @@ Layering = Literal["alpha_over", "multiply"]
 
 
 def _increasing(axis: list[float]) -> list[float]:
-    for before, after in zip(axis, axis[1:], strict=False):
+    for before, after in itertools.pairwise(axis):
         if after <= before:
             raise ValueError(f"must increase from each value to the next (found {before:g}, {after:g})")
     return axis

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli.schemas.luts import Layering
-from airbrush_cli.twin import kernels
+from airbrush_cli.twin import binning, kernels
 from airbrush_cli.twin.strokes import Polylines
 from airbrush_cli.units import A4_MM
 
@@ -117,10 +117,10 @@ def _paint(
 ) -> Tape:
     height, width, _ = out.shape
     starts = polylines.starts
-    table, reach = kernels.chord_table(polylines.nodes, starts)
+    table, reach = binning.chord_table(polylines.nodes, starts)
     pitch_x, pitch_y = page_mm[0] / width, page_mm[1] / height
-    bands = -(-height // kernels.TILE_H)
-    band_starts, members, node_starts = kernels.bin_bands(polylines.nodes, starts, reach, bands, pitch_y)
+    bands = -(-height // binning.TILE_H)
+    band_starts, members, node_starts = binning.bin_bands(polylines.nodes, starts, reach, bands, pitch_y)
     coats = films(polylines.ink, layering)
     below = NO_RASTER if canvas is None else lines(canvas)
 

@@ -7,10 +7,11 @@ exactly T a (k − m C), with C the colour beneath it, a its coverage and T the 
 from __future__ import annotations
 
 import numpy as np
-from airbrush_cli.compiled import njit
 from numpy.typing import NDArray
 
+from airbrush_cli.compiled import njit
 from airbrush_cli.twin import kernels
+from airbrush_cli.twin.binning import HELPER, KERNEL, TILE_H, TILE_W
 from airbrush_cli.twin.cpu import NO_RASTER, Tape, lines, share
 from airbrush_cli.twin.kernels import (
     _C0,
@@ -26,8 +27,6 @@ from airbrush_cli.twin.kernels import (
     _P3,
     _P4,
     _ZERO,
-    TILE_H,
-    TILE_W,
 )
 
 
@@ -61,7 +60,7 @@ def influence(tape: Tape, weight: NDArray[np.float32]) -> tuple[NDArray[np.float
     return energy, peak
 
 
-@njit(**kernels._OPTIONS)
+@njit(**KERNEL)
 def _influence(
     worker, workers, table, starts, films, members, kept, tile_starts, pitch_x, pitch_y, blank, canvas, weight,
     energy, peak,
@@ -104,7 +103,7 @@ def _influence(
                 peak[pair] = max(peak[pair], most)
 
 
-@njit(**kernels._HELPER)
+@njit(**HELPER)
 def _strip(tile, film, coat):
     """Take a film off and return the sum of squares and the maximum of its weighted share in the picture."""
     total, most = _ZERO, _ZERO

@@ -1,10 +1,10 @@
 """CPU kernels of the twin's second stage: polylines of spots onto pixels, forward and backward.
 
-The raster is cut into tiles, tiles into bands (rows of tiles). A worker takes whole bands. For each band it lists, tile by
-tile and in painting order, which polylines reach the tile and which of their chords can be the nearest there; then it
-composites the tile in scratch memory. The backward pass composites again, keeps what lay beneath each film, and walks
-from the top film down. Gradients are summed per (band, polyline), then over bands in a fixed order, so that results do
-not depend on the number of workers.
+The raster is cut into tiles, tiles into bands (rows of tiles). A worker takes whole bands. For each band it lists, tile
+by tile and in painting order, which polylines reach the tile (binning.py); then it composites the tile in scratch
+memory. The backward pass composites again, keeps what lay beneath each film, and walks from the top film down.
+Gradients are summed per (band, polyline), then over bands in a fixed order, so that results do not depend on the
+number of workers.
 
 LLVM vectorises an inner loop over a tile's pixels if there are few arrays that it could believe to overlap, and if no
 index could be negative. Therefore all that belongs to a tile lies in one array (`tile`), all that belongs to a film in
@@ -13,19 +13,17 @@ another (`film`), in slots of PIXELS floats, and the offsets of slots are unsign
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from numba import njit
 
+from airbrush_cli.compiled import njit
+from airbrush_cli.twin.binning import HELPER, KERNEL, TILE_H, TILE_W, list_band
 from airbrush_cli.twin.profile import C1, C2, CUT2
 
-TILE_W, TILE_H = 12, 12
 PIXELS = TILE_W * TILE_H
-CUT = math.sqrt(CUT2)
 
 _P, _P2, _P3, _P4, _P5, _P6 = (np.uint64(i * PIXELS) for i in range(1, 7))
-# Slots of a tile: pixel centres (mm from its middle), colours, gradients by colours, opacity, sigma and squared distance.
+# Slots of a tile: pixel centres (mm from its middle), colours, and gradients by colours, opacity, sigma and squared
+# distance.
 _X, _Y, _C0, _C1, _C2, _G0, _G1, _G2, _GO, _GS, _GD = (np.uint64(i * PIXELS) for i in range(11))
 _TILE = 11 * PIXELS
 # Slots of a film: squared distance, t, sigma, opacity, and the three colours beneath it.
@@ -38,174 +36,12 @@ _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 _I, _II, _C = np.uint64(1), np.uint64(2), np.uint64(3)
 _NONE, _BIT, _LAST_BIT = np.int32(0), np.int32(1), np.float32(31.0)
 
-# Near a joint, rounding must not let the end of one chord win over the inside of the next, because only there sigma and
-# opacity change with the place: what is nearest at its end is taken to be farther by a little more than rounding errs.
+# Near a joint, rounding must not let the end of one chord win over the inside of the next, because only there sigma
+# and opacity change with the place: what is nearest at its end counts as farther by a little more than rounding errs.
 _HANDICAP, _HEAD_START = np.float32(1e-6), np.float32(1e-7)
 
-_OPTIONS = {"cache": True, "fastmath": True, "error_model": "numpy", "nogil": True}
-# Helpers become part of the kernels: as functions of their own, a kernel fresh from the compiler and the same kernel from
-# the cache could be linked to copies of them that round differently.
-_HELPER = {"fastmath": True, "error_model": "numpy", "forceinline": True}
 
-
-@njit(**_OPTIONS)
-def chord_table(nodes, starts):
-    """Return the chord that begins at each node, (M, 10), and the greatest cut-off radius of each polyline, (N,).
-
-    Columns: start x y, vector x y, 1/length² (0 for a point), sigma and its change, opacity and its change, cut-off radius.
-    """
-    table = np.zeros((nodes.shape[0], 10))
-    reach = np.zeros(starts.shape[0] - 1)
-    for s in range(starts.shape[0] - 1):
-        for k in range(starts[s], starts[s + 1] - 1):
-            ex = nodes[k + 1, 0] - nodes[k, 0]
-            ey = nodes[k + 1, 1] - nodes[k, 1]
-            length2 = ex * ex + ey * ey
-            table[k, 0] = nodes[k, 0]
-            table[k, 1] = nodes[k, 1]
-            table[k, 2] = ex
-            table[k, 3] = ey
-            table[k, 4] = 1.0 / length2 if length2 > 1e-18 else 0.0
-            table[k, 5] = nodes[k, 2]
-            table[k, 6] = nodes[k + 1, 2] - nodes[k, 2]
-            table[k, 7] = nodes[k, 3]
-            table[k, 8] = nodes[k + 1, 3] - nodes[k, 3]
-            table[k, 9] = CUT * max(nodes[k, 2], nodes[k + 1, 2])
-            reach[s] = max(reach[s], table[k, 9])
-    return table, reach
-
-
-@njit(**_OPTIONS)
-def bin_bands(nodes, starts, reach, bands, pitch_y):
-    """List the polylines of each band, in order.
-
-    Returns:
-        band_starts (bands + 1,); members (P,), the polyline of each (band, polyline) pair; node_starts (P + 1,), where
-        the node gradients of each pair begin.
-    """
-    count = starts.shape[0] - 1
-    low = np.empty(count, np.int64)
-    high = np.empty(count, np.int64)
-    band_starts = np.zeros(bands + 1, np.int64)
-    height = TILE_H * pitch_y
-    for s in range(count):
-        top, bottom = 1e30, -1e30
-        for k in range(starts[s], starts[s + 1]):
-            top = min(top, nodes[k, 1])
-            bottom = max(bottom, nodes[k, 1])
-        low[s] = max(0, math.floor((top - reach[s]) / height))
-        high[s] = min(bands, math.floor((bottom + reach[s]) / height) + 1)
-        for b in range(low[s], high[s]):
-            band_starts[b + 1] += 1
-    for b in range(bands):
-        band_starts[b + 1] += band_starts[b]
-    fill = band_starts[:-1].copy()
-    members = np.empty(band_starts[bands], np.int64)
-    for s in range(count):
-        for b in range(low[s], high[s]):
-            members[fill[b]] = s
-            fill[b] += 1
-    node_starts = np.zeros(members.shape[0] + 1, np.int64)
-    for i in range(members.shape[0]):
-        node_starts[i + 1] = node_starts[i] + starts[members[i] + 1] - starts[members[i]]
-    return band_starts, members, node_starts
-
-
-@njit(**_HELPER)
-def _distance2(table, k, x, y):
-    """Squared distance of a point from a chord."""
-    dx, dy = x - table[k, 0], y - table[k, 1]
-    u = min(max((dx * table[k, 2] + dy * table[k, 3]) * table[k, 4], 0.0), 1.0)
-    dx, dy = dx - u * table[k, 2], dy - u * table[k, 3]
-    return dx * dx + dy * dy
-
-
-@njit(**_HELPER)
-def _projects(table, k, cx, cy, half_x, half_y, end):
-    """Whether every pixel of a tile lies beyond the end (1) or before the start (-1) of a chord."""
-    along = ((cx - table[k, 0]) * table[k, 2] + (cy - table[k, 1]) * table[k, 3]) * table[k, 4] - 0.5
-    spread = (abs(table[k, 2]) * half_x + abs(table[k, 3]) * half_y) * table[k, 4]
-    return end * along - spread > 0.5 + 1e-6
-
-
-@njit(**_HELPER)
-def _span(table, k, y, radius):
-    """The interval of x, at height y, within `radius` of a chord; empty if low > high."""
-    low, high = 1e30, -1e30
-    ax, ay, ex, ey = table[k, 0], table[k, 1], table[k, 2], table[k, 3]
-    for end in range(2):
-        dy = y - ay - end * ey
-        rest = radius * radius - dy * dy
-        if rest >= 0.0:
-            root = math.sqrt(rest)
-            low = min(low, ax + end * ex - root)
-            high = max(high, ax + end * ex + root)
-    # The long sides of the capsule: the chord moved by the radius along its normal.
-    if ey != 0.0:
-        scale = radius * math.sqrt(table[k, 4])
-        for side in (-1.0, 1.0):
-            u = (y - ay - side * scale * ex) / ey
-            if 0.0 <= u <= 1.0:
-                x = ax + u * ex - side * scale * ey
-                low = min(low, x)
-                high = max(high, x)
-    return low, high
-
-
-@njit(**_HELPER)
-def _list_band(band, pairs, members, table, starts, reach, columns, pitch_x, pitch_y, ends, depth, lists):
-    """Fill `lists[column, i] = (pair, first chord, last chord + 1)` and `depth[column]` for one band.
-
-    `pairs` are the first and last + 1 of the band; `ends` (columns, 2) is scratch.
-    """
-    width = TILE_W * pitch_x
-    half_x, half_y = 0.5 * (TILE_W - 1) * pitch_x, 0.5 * (TILE_H - 1) * pitch_y
-    half = math.sqrt(half_x * half_x + half_y * half_y) + 1e-6
-    cy = (band + 0.5) * TILE_H * pitch_y
-    for column in range(columns):
-        depth[column] = 0
-        ends[column, 1] = 0
-    for pair in range(pairs[0], pairs[1]):
-        s = members[pair]
-        k0, chords = starts[s], starts[s + 1] - starts[s] - 1
-        far = reach[s] + half
-        left, right = columns, 0
-        for k in range(chords):
-            low, high = _span(table, k0 + k, cy, far)
-            if low <= high:
-                c0 = max(0, math.ceil(low / width - 0.5))
-                c1 = min(columns, math.floor(high / width - 0.5) + 1)
-                left, right = min(left, c0), max(right, c1)
-                for column in range(c0, c1):
-                    if ends[column, 1] == 0:
-                        ends[column, 0] = k
-                    ends[column, 1] = k + 1
-        for column in range(left, right):
-            a, b = ends[column, 0], ends[column, 1]
-            if b == 0:
-                continue
-            ends[column, 1] = 0
-            cx = (column + 0.5) * width
-            touched = False
-            for k in range(k0 + a, k0 + b):
-                if _distance2(table, k, cx, cy) <= (table[k, 9] + half) ** 2:
-                    touched = True
-                    break
-            if not touched:
-                continue
-            # A chord at an end of the list goes if every pixel projects beyond the node that it shares with the next.
-            while a < b - 1 and _projects(table, k0 + a, cx, cy, half_x, half_y, 1.0):
-                a += 1
-            while a < b - 1 and _projects(table, k0 + b - 1, cx, cy, half_x, half_y, -1.0):
-                b -= 1
-            i = depth[column]
-            lists[column, i, 0] = pair
-            lists[column, i, 1] = a
-            lists[column, i, 2] = b
-            depth[column] = i + 1
-
-
-@njit(**_HELPER)
+@njit(**HELPER)
 def _nearest(tile, film, table, chord, count, cx, cy):
     """Write squared distance, t, sigma and opacity of the nearest point of `count` chords, for every pixel."""
     for k in range(count):
@@ -246,7 +82,7 @@ def _nearest(tile, film, table, chord, count, cx, cy):
                 film[_P3 + i] = oa + u * od if closer else opacity
 
 
-@njit(**_HELPER)
+@njit(**HELPER)
 def _composite(tile, film, keep, k0, k1, k2, m0, m1, m2):
     """Lay a film over the tile's colours: C + a (k − m C). Return whether it covers any pixel.
 
@@ -271,7 +107,7 @@ def _composite(tile, film, keep, k0, k1, k2, m0, m1, m2):
     return covered != 0
 
 
-@njit(**_HELPER)
+@njit(**HELPER)
 def _peel(tile, film, k0, k1, k2, m0, m1, m2, ink_one, ink_colour, ink_gradient):
     """Take the film off: from the gradient above it to that beneath it, and those of opacity, sigma and distance.
 
@@ -309,7 +145,7 @@ def _peel(tile, film, k0, k1, k2, m0, m1, m2, ink_one, ink_colour, ink_gradient)
     return owners
 
 
-@njit(**_HELPER)
+@njit(**HELPER)
 def _pull_back(tile, film, table, chord, count, owners, cx, cy, node_gradient, first):
     """Add the film's gradients to the nodes of its chords, rows `first` to `first + count` of `node_gradient`."""
     for k in range(count):
@@ -365,7 +201,7 @@ def _pull_back(tile, film, table, chord, count, owners, cx, cy, node_gradient, f
         node_gradient[n + 1, 3] += o1
 
 
-@njit(**_HELPER)
+@njit(**HELPER)
 def _load(tile, slot, raster, band, column):
     """Copy a tile of an (H, 3 W) raster into three slots; what lies beyond its edges is zero."""
     top, left = band * TILE_H, column * TILE_W
@@ -381,7 +217,7 @@ def _load(tile, slot, raster, band, column):
             tile[to + _P2 + j] = raster[line, at + _C * j + _II]
 
 
-@njit(**_HELPER)
+@njit(**HELPER)
 def _store(tile, slot, raster, band, column):
     """Copy three slots into a tile of an (H, 3 W) raster."""
     top, left = band * TILE_H, column * TILE_W
@@ -394,7 +230,7 @@ def _store(tile, slot, raster, band, column):
             raster[line, at + _C * j + _II] = tile[to + _P2 + j]
 
 
-@njit(**_HELPER)
+@njit(**HELPER)
 def _new_tile(pitch_x, pitch_y):
     tile = np.empty(_TILE, np.float32)
     for i in range(TILE_H):
@@ -404,16 +240,18 @@ def _new_tile(pitch_x, pitch_y):
     return tile
 
 
-@njit(**_OPTIONS)
-def paint(worker, workers, table, starts, reach, films, band_starts, members, pitch_x, pitch_y, blank, in_place, canvas, out):
+@njit(**KERNEL)
+def paint(
+    worker, workers, table, starts, reach, films, band_starts, members, pitch_x, pitch_y, blank, in_place, canvas, out
+):
     """Composite the bands worker, worker + workers, ... of `canvas` (white if `blank`) into `out`, both (H, 3 W).
 
-    films: (N, 6) float32, k and m of C + a (k − m C) per polyline. `in_place` says
-    that `out` is `canvas`: then only tiles that are covered are touched.
+    films: (N, 6) float32, k and m of C + a (k − m C) per polyline.
+    in_place: `out` is `canvas`; only tiles that are covered are touched.
 
     Returns:
-        What covers each tile, for `paint_backward`: rows (pair, first chord, last chord + 1), bottom film first, and the
-        row at which each of the worker's tiles begins.
+        What covers each tile, for `paint_backward`: rows (pair, first chord, last chord + 1), bottom film first, and
+        the row at which each of the worker's tiles begins.
     """
     bands = band_starts.shape[0] - 1
     columns = (out.shape[1] // 3 + TILE_W - 1) // TILE_W
@@ -430,7 +268,7 @@ def paint(worker, workers, table, starts, reach, films, band_starts, members, pi
         pairs = band_starts[band], band_starts[band + 1]
         if in_place and pairs[0] == pairs[1]:
             continue
-        _list_band(band, pairs, members, table, starts, reach, columns, pitch_x, pitch_y, ends, depth, lists)
+        list_band(band, pairs, members, table, starts, reach, columns, pitch_x, pitch_y, ends, depth, lists)
         cy = (band + 0.5) * TILE_H * pitch_y
         for column in range(columns):
             cx = (column + 0.5) * TILE_W * pitch_x
@@ -460,14 +298,15 @@ def paint(worker, workers, table, starts, reach, films, band_starts, members, pi
     return kept, tile_starts
 
 
-@njit(**_OPTIONS)
+@njit(**KERNEL)
 def paint_backward(
     worker, workers, table, starts, films, ink_one, ink_colour, members, node_starts, kept, tile_starts,
     pitch_x, pitch_y, blank, canvas, gradient, want_canvas, canvas_gradient, node_gradient, ink_gradient,
 ):  # fmt: skip
     """The gradients of `paint`, given that of `out`, (H, 3 W).
 
-    Adds to node_gradient (node_starts[-1], 4) and ink_gradient (P, 3), per (band, polyline) pair; writes canvas_gradient.
+    Adds to node_gradient (node_starts[-1], 4) and ink_gradient (P, 3), per (band, polyline) pair; writes
+    canvas_gradient.
     """
     bands = (gradient.shape[0] + TILE_H - 1) // TILE_H
     columns = (gradient.shape[1] // 3 + TILE_W - 1) // TILE_W
@@ -511,7 +350,7 @@ def paint_backward(
                 _store(tile, _G0, canvas_gradient, band, column)
 
 
-@njit(**_OPTIONS)
+@njit(**KERNEL)
 def gather(starts, members, node_starts, pair_nodes, pair_inks, node_gradient, ink_gradient):
     """Sum the pairs' gradients over bands: node_gradient (M, 4), ink_gradient (N, 3)."""
     for pair in range(members.shape[0]):

@@ -80,8 +80,8 @@ def synthetic_sigma_mm(z_mm: NDArray) -> NDArray[np.float64]:
 def synthetic_luts(layering: Layering = "alpha_over") -> Luts:
     """Return the set that is shipped as the default, made from formulas and not from measurements.
 
-    Width and opacity as `synthetic_sigma_mm` and `synthetic_opacity` say; colour as block dyes: cyan takes away up to 98 %
-    of red, magenta of green, yellow of blue, each in proportion to its amount.
+    Width and opacity as `synthetic_sigma_mm` and `synthetic_opacity` say; colour as block dyes: cyan takes away up to
+    98 % of red, magenta of green, yellow of blue, each in proportion to its amount.
     """
     z = np.linspace(0.0, Z_FAR_MM, 21)
     # Denser where opacity bends most; bilinear interpolation stays within 1 % of the formula.

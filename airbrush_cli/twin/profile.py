@@ -4,9 +4,9 @@ A Gaussian exp(−q/2), q = d²/sigma², closed to zero at 3 sigma without a jum
 
     f(q) = ((1 − q/9) (1 + C1 q + C2 q²))²  for q < 9,  0 beyond.
 
-C1 and C2 are those two numbers for which the profile has the Gaussian's full width at half maximum (f(2 ln 2) = 1/2) and
-the Gaussian's volume (the integral of f over q is 2: the same paint). It stays within 0.012 of the Gaussian, is continuous
-with its first derivative, and costs no exponential.
+C1 and C2 are those two numbers for which the profile has the Gaussian's full width at half maximum (f(2 ln 2) = 1/2)
+and the Gaussian's volume (the integral of f over q is 2: the same paint). It stays within 0.012 of the Gaussian, is
+continuous with its first derivative, and costs no exponential.
 """
 
 from __future__ import annotations

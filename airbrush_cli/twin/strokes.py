@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from airbrush_cli.compiled import njit
 from airbrush_cli.twin.luts import Luts
 
 # Chords per stroke.
 CHORDS = 8
-# A stroke whose control points lie closer together than this (root mean square distance from their mean, mm) is drawn in
-# towards a dot, so that gradients exist for strokes of no length.
+# A stroke whose control points lie closer together than this (root mean square distance from their mean, mm) is drawn
+# in towards a dot, so that gradients exist for strokes of no length.
 DOT_MM = 0.05
 # Beyond this no paper lies (mm).
 _FAR_MM = 1e6
@@ -23,7 +23,7 @@ _MARGIN = 0.01
 _OVER = 0.01
 
 _OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
-# See kernels.py on helpers.
+# See binning.py on helpers.
 _HELPER = {"error_model": "numpy", "forceinline": True}
 
 
@@ -37,8 +37,8 @@ class Polylines:
         ink: (N, 3) linear RGB of the film.
 
     Raises:
-        ValueError: shapes do not agree, a polyline is shorter, a number is not finite, sigma is not positive, or opacity is
-            not in [0, 1].
+        ValueError: shapes do not agree, a polyline is shorter, a number is not finite, sigma is not positive, or
+            opacity is not in [0, 1].
     """
 
     nodes: NDArray[np.float64]
