@@ -37,12 +37,10 @@ def separate_layers(rgb: NDArray[np.uint8], settings: PenSettings, page_mm: tupl
 def pen_mask(rgb: NDArray[np.uint8], settings: PenSettings, page_mm: tuple[float, float] = A4_MM) -> NDArray[np.bool_]:
     """Return the (H, W) mask of dark lines, and of dark areas where `fill` gives them to the pen."""
     mask = np.zeros(rgb.shape[:2], bool)
-    if settings.mode == "none":
-        return mask
     box = _content(rgb)
-    lab = cv2.cvtColor(rgb[box].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    if lab.size == 0:
+    if settings.mode == "none" or rgb[box].size == 0:
         return mask
+    lab = cv2.cvtColor(rgb[box].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     thick = settings.max_line_mm * rgb.shape[1] / page_mm[0]
     if settings.mode == "adaptive":
         mask[box] = lines_on_paper(lab[..., 0], settings, thick)

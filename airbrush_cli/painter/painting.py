@@ -105,6 +105,7 @@ def paint_job(
         observe,
     )
     partial = False
+    log.debug("%s: planning", folder.job.job)
     try:
         strokes = planner.run()
     except KeyboardInterrupt:
