@@ -1,8 +1,8 @@
 """numba's compiler, with a cache that cannot go stale.
 
-numba keeps compiled code as long as the file of a function is unchanged, though functions of other files may be compiled
-into it. Here the cache lies in the user's cache folder, under a name made of all of the project's compiled sources: change
-one, and all are compiled anew.
+numba keeps compiled code as long as the file of a function is unchanged, though functions of other files may be
+compiled into it. Here the cache lies in the user's cache folder, under a name made of all of the project's compiled
+sources: change one, and all are compiled anew.
 """
 
 from __future__ import annotations

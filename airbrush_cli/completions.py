@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,17 +48,19 @@ def _walk(command: Any, words: tuple[str, ...]) -> Iterator[Node]:
     options = [Option(("--help",), "Show this message and exit.", False, ())]
     for param in command.params:
         if param.param_type_name == "option" and param.name != "help" and not param.hidden:
-            choices = tuple(str(choice) for choice in getattr(param, "shell_choices", lambda: _choices(param))())
             names = (*param.opts, *param.secondary_opts)
-            options.append(Option(names, param.help or "", not param.is_flag and not param.count, choices))
+            options.append(Option(names, param.help or "", not param.is_flag and not param.count, _choices(param)))
     yield Node(words, tuple(options), tuple(children))
     yield from below
 
 
 def _choices(param: Any) -> tuple[str, ...]:
-    """Return the values that an option allows, as its help shows them: [a|b|c]."""
-    shown = str(param.make_metavar(ctx=None) if hasattr(param, "make_metavar") else "")
-    return tuple(shown.strip("[]").split("|")) if shown.startswith("[") and "|" in shown else ()
+    """Return the values that an option allows: those of the Literal that its annotation holds."""
+    annotation = param.type_descriptor.annotation
+    for inner in (annotation, *typing.get_args(annotation)):
+        if typing.get_origin(inner) is typing.Literal:
+            return typing.get_args(inner)
+    return ()
 
 
 def bash(nodes: list[Node]) -> str:
@@ -74,8 +77,8 @@ def bash(nodes: list[Node]) -> str:
     groups = " ".join(f'"{" ".join(("airbrush", *node.words))}"' for node in nodes if node.children)
     return f"""# bash completion for airbrush; written by `make completions`
 _airbrush() {{
-  local cur="${{COMP_WORDS[COMP_CWORD]}}" prev="${{COMP_WORDS[COMP_CWORD-1]}}" path="airbrush" words="" choices="" takes=""
-  local index word groups=({groups})
+  local cur="${{COMP_WORDS[COMP_CWORD]}}" prev="${{COMP_WORDS[COMP_CWORD-1]}}" path="airbrush"
+  local words="" choices="" takes="" index word groups=({groups})
   for ((index = 1; index < COMP_CWORD; index++)); do
     word="${{COMP_WORDS[index]}}"
     [[ $word == -* ]] && continue

@@ -60,10 +60,10 @@ def parse(text: str, source: str) -> Any:
     try:
         if "*" in text or _SUSPICIOUS.search(text) or _bracket_depth(text) > MAX_DEPTH:
             _refuse_traps(text, source)
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f":{mark.line + 1}" if mark else ""
+        number = getattr(error.problem_mark, "line", None)
+        line = "" if number is None else f":{number + 1}"
         raise InputError(f"{source}{line}: {error.problem or 'not valid YAML'}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error

@@ -25,8 +25,8 @@ people read is on standard error. `NO_COLOR` is honoured.
 | 2 | wrong usage or bad input |
 | 130 | interrupted; the best result so far is saved and marked partial |
 
-A closed pipe ends a command quietly. Every setting is in a YAML file: `--config FILE` replaces the shipped one (they lie
-in `configs/`), `--set a.b=c` overrides a key of it.
+A closed pipe ends a command quietly. Every setting is in a YAML file: `--config FILE` replaces the shipped one (they
+lie in `configs/`), `--set a.b=c` overrides a key of it.
 """
 
 

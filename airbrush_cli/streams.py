@@ -1,4 +1,4 @@
-"""Streams of jobs: paths in from arguments or standard input, manifests out, one failing without stopping the others."""
+"""Streams of jobs: paths in from arguments or standard input, manifests out; a failed one does not stop the others."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def dryrun(
     """Check G-code as the controller will read it.
 
     Tells for each file whether GRBL 1.1f takes every line, how long it runs, what is drawn, and whether it stays inside
-    the machine's limits. Clean jobs are passed on: their paths are printed. `-` reads G-code itself from standard input.
+    the machine's limits. Clean jobs are passed on: their paths are printed. `-` reads G-code from standard input.
     """
     from airbrush_cli import streams
     from airbrush_cli.gcode.command import DryRun

@@ -1,7 +1,7 @@
 # bash completion for airbrush; written by `make completions`
 _airbrush() {
-  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" path="airbrush" words="" choices="" takes=""
-  local index word groups=("airbrush" "airbrush gcode")
+  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" path="airbrush"
+  local words="" choices="" takes="" index word groups=("airbrush" "airbrush gcode")
   for ((index = 1; index < COMP_CWORD; index++)); do
     word="${COMP_WORDS[index]}"
     [[ $word == -* ]] && continue
@@ -11,20 +11,20 @@ _airbrush() {
   case "$path $prev" in
     "airbrush --log-file") choices="" takes=1 ;;
     "airbrush preprocess --out"|"airbrush preprocess -o") choices="" takes=1 ;;
-    "airbrush preprocess --fit") choices="" takes=1 ;;
-    "airbrush preprocess --rotate") choices="" takes=1 ;;
-    "airbrush preprocess --pen-mode") choices="" takes=1 ;;
-    "airbrush preprocess --trace") choices="" takes=1 ;;
-    "airbrush preprocess --fill") choices="" takes=1 ;;
+    "airbrush preprocess --fit") choices="contain cover stretch" takes=1 ;;
+    "airbrush preprocess --rotate") choices="auto never" takes=1 ;;
+    "airbrush preprocess --pen-mode") choices="auto threshold adaptive none" takes=1 ;;
+    "airbrush preprocess --trace") choices="centerline potrace vtracer" takes=1 ;;
+    "airbrush preprocess --fill") choices="hatch outline none" takes=1 ;;
     "airbrush preprocess --config") choices="" takes=1 ;;
     "airbrush preprocess --set") choices="" takes=1 ;;
     "airbrush preprocess --jobs"|"airbrush preprocess -j") choices="" takes=1 ;;
     "airbrush preprocess --log-file") choices="" takes=1 ;;
     "airbrush paint --strokes") choices="" takes=1 ;;
-    "airbrush paint --effort") choices="" takes=1 ;;
+    "airbrush paint --effort") choices="draft standard best" takes=1 ;;
     "airbrush paint --time") choices="" takes=1 ;;
     "airbrush paint --seed") choices="" takes=1 ;;
-    "airbrush paint --device") choices="" takes=1 ;;
+    "airbrush paint --device") choices="auto cpu cuda" takes=1 ;;
     "airbrush paint --machine") choices="" takes=1 ;;
     "airbrush paint --frames") choices="" takes=1 ;;
     "airbrush paint --frames-every") choices="" takes=1 ;;
@@ -34,7 +34,7 @@ _airbrush() {
     "airbrush paint --log-file") choices="" takes=1 ;;
     "airbrush gcode gen --machine") choices="" takes=1 ;;
     "airbrush gcode gen --out"|"airbrush gcode gen -o") choices="" takes=1 ;;
-    "airbrush gcode gen --order") choices="" takes=1 ;;
+    "airbrush gcode gen --order") choices="keep travel" takes=1 ;;
     "airbrush gcode gen --from-stroke") choices="" takes=1 ;;
     "airbrush gcode gen --log-file") choices="" takes=1 ;;
     "airbrush gcode dryrun --machine") choices="" takes=1 ;;

@@ -42,7 +42,11 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a line of shell with `airbrush` on its path."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
-        ["bash", "-c", command], env={**os.environ, "PATH": path, **environment}, capture_output=True, text=True, timeout=240
+        ["bash", "-c", command],
+        env={**os.environ, "PATH": path, **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
 
 
@@ -94,7 +98,11 @@ def test_bash_completion_works() -> None:
     assert shell(f"cd {ROOT}; " + ask.format("airbrush g", 1)).stdout.split() == ["gcode"]
     assert shell(f"cd {ROOT}; " + ask.format("airbrush gcode dry", 2)).stdout.split() == ["dryrun"]
     assert shell(f"cd {ROOT}; " + ask.format("airbrush paint --eff", 2)).stdout.split() == ["--effort"]
-    assert shell(f"cd {ROOT}; " + ask.format("airbrush paint --effort ''", 3)).stdout.split() == ["draft", "standard", "best"]
+    assert shell(f"cd {ROOT}; " + ask.format("airbrush paint --effort ''", 3)).stdout.split() == [
+        "draft",
+        "standard",
+        "best",
+    ]
 
 
 @pytest.mark.parametrize("command", ["preprocess", "paint", "gcode gen", "gcode dryrun"])

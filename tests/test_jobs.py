@@ -76,7 +76,9 @@ def test_a_stream_does_the_rest_when_one_fails(tmp_path: Path, examples: Path) -
     good = examples / "dusk.png"
     bad = tmp_path / "bad.png"
     bad.write_bytes(good.read_bytes()[:5000])
-    status, streams = invoke("preprocess", "-o", tmp_path / "jobs", *SMALL, stdin=f"{bad}\n\n{good}\n{tmp_path}\n{good}\n")
+    status, streams = invoke(
+        "preprocess", "-o", tmp_path / "jobs", *SMALL, stdin=f"{bad}\n\n{good}\n{tmp_path}\n{good}\n"
+    )
     assert status == 2
     assert [Path(line).parent.name for line in streams.out.splitlines()] == ["dusk", "dusk-2"]
     errors = [line for line in streams.err.splitlines() if line.startswith("error: ")]
@@ -133,7 +135,9 @@ def test_an_output_that_is_a_file(tmp_path: Path, examples: Path) -> None:
     assert streams.err.count("\n") == 1
 
 
-def test_lpips_is_reported_as_missing_without_weights(painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lpips_is_reported_as_missing_without_weights(
+    painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = tmp_path / painted.parent.name
     shutil.copytree(painted.parent, job)
     empty = tmp_path / "empty"

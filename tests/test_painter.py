@@ -120,9 +120,7 @@ def test_loss_gradient_is_that_of_the_loss() -> None:
     assert value == pytest.approx(exact, rel=1e-4)
     direction = generator.standard_normal(picture.shape) * np.minimum(picture, 1 - picture)
     step = 1e-4
-    slope = [
-        np.mean((colour.linear_to_srgb(picture + sign * step * direction) - target) ** 2) for sign in (1, -1)
-    ]
+    slope = [np.mean((colour.linear_to_srgb(picture + sign * step * direction) - target) ** 2) for sign in (1, -1)]
     assert (gradient * direction).sum() == pytest.approx((slope[0] - slope[1]) / (2 * step), rel=2e-3)
 
 

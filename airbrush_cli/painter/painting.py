@@ -29,8 +29,8 @@ from airbrush_cli.schemas.job import Figures, Metrics, Pass, Provenance
 from airbrush_cli.schemas.luts import PhysicsConfig
 from airbrush_cli.schemas.paint import PaintSettings
 from airbrush_cli.schemas.pen_vectors import PenVectors
-from airbrush_cli.twin.model import Twin
 from airbrush_cli.twin.luts import Luts, load_luts, luts_path
+from airbrush_cli.twin.model import Twin
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,8 @@ def heatmap(strokes: NDArray[np.float64], twin: Twin, size: tuple[int, int]) -> 
     black = replace(twin.luts, colour=np.zeros_like(twin.luts.colour), layering="multiply")
     density = -np.log(np.maximum(Twin(black, twin.device).render(strokes, size)[..., 0], 1e-7))
     level = np.clip(density / max(float(np.quantile(density, 0.999)), 1e-6), 0, 1)
-    return cv2.applyColorMap((255 * level).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
+    coloured = cv2.applyColorMap((255 * level).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    return np.ascontiguousarray(coloured[:, :, ::-1], np.uint8)
 
 
 def write_frames(strokes: NDArray[np.float64], twin: Twin, size: tuple[int, int], folder: Path, every: int) -> None:

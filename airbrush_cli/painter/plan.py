@@ -123,7 +123,8 @@ class Planner:
             height, width = self._target.shape[:2]
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             linear = self._target if scale == 1 else cv2.resize(self._target, size, interpolation=cv2.INTER_AREA)
-            self._levels[scale] = (linear, colour.linear_to_srgb(np.clip(linear, 0, 1)).astype(np.float32))
+            srgb = colour.linear_to_srgb(np.clip(linear, 0, 1)).astype(np.float32)
+            self._levels[scale] = (linear.astype(np.float32), srgb)
         return self._levels[scale]
 
     def _size(self, scale: float) -> tuple[int, int]:
@@ -155,8 +156,8 @@ class Planner:
     def _removal_cost(self, picture: NDArray[np.float32], tape: Tape, srgb: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return (N,) changes of the squared error if a stroke were not there; negative where it would help.
 
-        Removing a stroke takes d off the picture: sum((r − s d)²) − sum(r²) = sum((s d)²) − 2 sum(r s d), with r the sRGB
-        error and s the slope of sRGB. The second term is the gradient along the stroke's own opacity.
+        Removing a stroke takes d off the picture: sum((r − s d)²) − sum(r²) = sum((s d)²) − 2 sum(r s d), with r the
+        sRGB error and s the slope of sRGB. The second term is the gradient along the stroke's own opacity.
         """
         _, gradient = srgb_mse(picture, srgb)
         energy, _ = self._twin.influence(tape, srgb_slope(picture))

@@ -87,9 +87,9 @@ class ManualCalibrationResults(Model):
     """manual_calibration_results.yaml: measurements by label."""
 
     scanner_dpi: Positive | None = None
-    colour: dict[str, ColourMeasurement] = {}
-    spot: dict[str, SpotMeasurement] = {}
-    layering: dict[str, LayeringMeasurement] = {}
+    colour: dict[str, ColourMeasurement] = Field(default_factory=dict)
+    spot: dict[str, SpotMeasurement] = Field(default_factory=dict)
+    layering: dict[str, LayeringMeasurement] = Field(default_factory=dict)
 
 
 class Homography(Model):

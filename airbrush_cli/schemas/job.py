@@ -1,4 +1,4 @@
-"""job.v1: the manifest of a job folder. Every path is relative to the manifest, so that a job can be moved and copied."""
+"""job.v1: the manifest of a job folder. Every path is relative to it, so that a job can be moved and copied."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Provenance(Model):
     config_sha256: str | None = None
     machine_sha256: str | None = None
     seconds: float | None = None
-    options: dict[str, str | int | float | bool | None] = {}
+    options: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
 
 
 class Job(Document):
@@ -120,7 +120,7 @@ class Job(Document):
     inputs: Inputs
     limits: Limits = Limits()
     resolutions: Resolutions
-    passes: list[Pass] = []
+    passes: tuple[Pass, ...] = ()
     artifacts: Artifacts = Artifacts()
     metrics: Metrics | None = None
-    provenance: dict[str, Provenance] = {}  # by command: preprocess, paint, gcode
+    provenance: dict[str, Provenance] = Field(default_factory=dict)  # by command: preprocess, paint, gcode

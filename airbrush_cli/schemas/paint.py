@@ -46,7 +46,7 @@ class Steps(Model):
 class Reseed(Model):
     """Strokes that show little are moved to where the error is large."""
 
-    at: list[Unit] = []  # moments, as shares of the budget
+    at: tuple[Unit, ...] = ()  # moments, as shares of the budget
     share: Unit = 0.1  # of all strokes, at most
 
 

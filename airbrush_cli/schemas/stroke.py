@@ -1,8 +1,8 @@
 """stroke.v1: the strokes of a painting, in millimetres of the image frame.
 
 In memory they are one (N, 15) float64 array with the columns `x1 y1 x2 y2 x3 y3 x4 y4 z0 z1 v0 v1 c m y`: the control
-points of a cubic Bézier, height (mm) and speed (mm/s) at its start and end, and ink amounts. `LOW` and `HIGH` are the one
-place where the bounds of these numbers stand; every scale is computed from them.
+points of a cubic Bézier, height (mm) and speed (mm/s) at its start and end, and ink amounts. `LOW` and `HIGH` are the
+one place where the bounds of these numbers stand; every scale is computed from them.
 """
 
 from __future__ import annotations
@@ -131,8 +131,11 @@ class StrokesDocument(Document):
     def to_array(self) -> NDArray[np.float64]:
         """Return the strokes as (N, 15), in painting order."""
         rows = [
-            (*s.bezier.p1, *s.bezier.p2, *s.bezier.p3, *s.bezier.p4, s.z_profile.z0, s.z_profile.z1)
-            + (s.speed_profile.v0, s.speed_profile.v1, s.color_cmy.c, s.color_cmy.m, s.color_cmy.y)
+            [
+                *(*s.bezier.p1, *s.bezier.p2, *s.bezier.p3, *s.bezier.p4),
+                *(s.z_profile.z0, s.z_profile.z1, s.speed_profile.v0, s.speed_profile.v1),
+                *(s.color_cmy.c, s.color_cmy.m, s.color_cmy.y),
+            ]
             for s in self.strokes
         ]
         return np.array(rows, dtype=np.float64).reshape(-1, 15)

@@ -1,6 +1,6 @@
 """Paintings: the whole command, start-up included, on Kodak photographs (or the project's own pictures).
 
-    python -m tests.bench.painter [SECONDS] [PICTURE]...
+python -m tests.bench.painter [SECONDS] [PICTURE]...
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ def bench_painter(seconds: float, paths: list[Path]) -> None:
                 [*run, "preprocess", str(path), "-q", "-o", folder], check=True, capture_output=True, text=True
             ).stdout.strip()
             start = time.perf_counter()
-            subprocess.run(
-                [*run, "paint", made, "-q", "--time", str(seconds)], check=True, stdout=subprocess.DEVNULL
-            )
+            subprocess.run([*run, "paint", made, "-q", "--time", str(seconds)], check=True, stdout=subprocess.DEVNULL)
             spent = time.perf_counter() - start
             measured = JobFolder.open(Path(made)).job.metrics
             assert measured
