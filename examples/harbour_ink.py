@@ -255,12 +255,12 @@ def main() -> None:
     quay(sheet)
     lamp(sheet, 300)
     lamp(sheet, 540)
-    for _ in range(34):
+    for _ in range(24):
         x, y = sheet.random.uniform(40, 540), 556 + 230 * sheet.random.uniform() ** 0.8
-        sheet.line([(x, y), (x + sheet.random.uniform(12, 40) * (y / 700), y)])
+        sheet.line([(x, y), (x + sheet.random.uniform(32, 52) * (y / 700), y)])
     boat(sheet, 410, 640, 92, (0.30, 0.50, 0.64), (0.86, 0.46, 0.32))
     boat(sheet, 168, 690, 112, (0.72, 0.32, 0.26), (0.95, 0.80, 0.52))
-    for x, y, size in ((120, 130, 17), (170, 108, 12), (452, 120, 15), (500, 152, 10), (300, 92, 11)):
+    for x, y, size in ((120, 130, 18), (176, 106, 15), (452, 118, 17), (506, 154, 15), (300, 92, 15)):
         gull(sheet, x, y, size)
     path = Path(__file__).with_suffix(".png")
     cv2.imwrite(str(path), sheet.picture()[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
