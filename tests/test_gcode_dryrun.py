@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from airbrush_cli import config, documents
@@ -139,6 +140,7 @@ def test_the_controllers_settings_take_the_profiles_place():
     assert check("G1 X100 F6000", controller=slow).violations[0]["kind"] == "feed"
 
 
+@hypothesis_settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_end_in_a_report(data):
     report = check(data)

@@ -47,7 +47,7 @@ def test_crossing_strokes_overlap_however_far_their_ends_are():
     assert order.overlaps(np.stack([across, down]), np.array([0.1, 0.1])).tolist() == [[False, True], [False, False]]
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 60), st.integers(0, 10**6), st.floats(0.1, 20))
 def test_overlapping_strokes_keep_their_order_and_none_is_lost(count, seed, reach):
     made = strokes(count, seed)

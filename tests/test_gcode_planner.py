@@ -76,7 +76,7 @@ def textbook(path: np.ndarray, feed: float, machine: GrblSettings) -> float:
 coordinates = st.tuples(*(st.integers(-80, 80).map(lambda value: value * 2.5) for _ in range(3)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(coordinates, min_size=2, max_size=14, unique=True), st.sampled_from([600.0, 4000.0, 20000.0]))
 def test_a_few_moves_take_what_a_textbook_planner_says(points, feed):
     path = np.array([(0.0, 0.0, 0.0), *points])

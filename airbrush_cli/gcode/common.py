@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-def"
-"""A short way through the lines that files are made of, straight moves in mm: the same result in less time."""
+"""A short way through the lines that files are made of: the same result as the long way, in less time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from airbrush_cli.gcode.grbl import f32
 
 @njit(cache=True)
 def straight_moves(data, start, line, now, reals, marks, codes, values):
-    """Read lines as long as they are G0 or G1 (or neither), X, Y, Z and F, each at most once, and nothing else.
+    """Read lines as long as each is of one of these kinds.
+
+    A straight move in mm: a line number or none; G0, G1 or neither; X, Y, Z and F, each at most once. `M8` or `M9`. An
+    empty line, or a comment that is none of our own markers.
 
     Args:
         data: bytes, of which the last is a line feed that is not the file's own.
@@ -34,7 +37,7 @@ def straight_moves(data, start, line, now, reals, marks, codes, values):
     length = reals[meaning.LENGTH]
     at_x, at_y, at_z = reals[meaning.AT], reals[meaning.AT + 1], reals[meaning.AT + 2]
     feed, motion, row = reals[meaning.FEED], now[meaning.MOTION], marks[meaning.ROW]
-    first_row, rows = row, len(codes) - 2
+    first_row, rows, moving = row, len(codes) - 2, marks[meaning.MOVING]
     flags = now[meaning.PLANE] << grbl.PLANE_SHIFT | marks[meaning.SECTION] << grbl.SECTION_SHIFT
     if now[meaning.SPIN]:
         flags |= grbl.SPINDLE
@@ -45,6 +48,52 @@ def straight_moves(data, start, line, now, reals, marks, codes, values):
     one = np.uint64(1)
     while start < size and row < rows:
         at = np.uint64(start)
+        if data[at] == 78:  # N
+            at += one
+            digit = np.uint8(data[at] - 48)
+            count = 0
+            while digit <= 9:
+                count += 1
+                at += one
+                digit = np.uint8(data[at] - 48)
+            if not 0 < count < 8:
+                break
+            while data[at] == 32:
+                at += one
+        elif data[at] == 59 or data[at] == 10 or data[at] == 13:
+            if data[at] == 59:
+                at += one
+                while data[at] == 32:
+                    at += one
+                if data[at] == 83 or data[at] == 80 or data[at] == 69 or data[at] == 77:  # S P E M
+                    break
+                while data[at] != 10 and data[at] != 13:
+                    at += one
+            line += 1
+            end = np.int64(at)
+            start = end + 2 if data[end] == 13 and end + 1 < size and data[end + 1] == 10 else end + 1
+            continue
+        elif data[at] == 77 and (data[at + one] == 56 or data[at + one] == 57):  # M8 M9
+            end = np.int64(at) + 2
+            if data[end] != 10 and data[end] != 13:
+                break
+            line += 1
+            cool = grbl.COOLANT if data[at + one] == 56 else 0
+            if flags & grbl.COOLANT != cool:
+                flags ^= grbl.COOLANT
+                codes[row, 0] = grbl.NO_MOTION | grbl.STOP_BEFORE | flags
+                codes[row, 1] = line
+                codes[row, 2] = ink
+                codes[row, 3] = stroke
+                values[row, grbl.X] = at_x
+                values[row, grbl.Y] = at_y
+                values[row, grbl.Z] = at_z
+                values[row, grbl.RATE] = feed
+                values[row, grbl.DWELL] = 0.0
+                row += 1
+                moving = 0
+            start = end + 2 if data[end] == 13 and end + 1 < size and data[end + 1] == 10 else end + 1
+            continue
         line_motion = motion
         if data[at] == 71 and (data[at + one] == 48 or data[at + one] == 49):
             if data[at + one] == 48 and (data[at + one + one] == 48 or data[at + one + one] == 49):  # G00, G01
@@ -127,9 +176,11 @@ def straight_moves(data, start, line, now, reals, marks, codes, values):
         values[row, grbl.RATE] = feed
         values[row, grbl.DWELL] = 0.0
         row += 1
+        moving = 1
         start = end + 2 if data[end] == 13 and end + 1 < size and data[end + 1] == 10 else end + 1
     if row > first_row:
         reals[meaning.AT], reals[meaning.AT + 1], reals[meaning.AT + 2] = at_x, at_y, at_z
         reals[meaning.FEED], now[meaning.MOTION], marks[meaning.ROW] = feed, motion, row
-        marks[meaning.MOVING] = 1
+        marks[meaning.MOVING] = moving
+        now[meaning.COOL] = (flags & grbl.COOLANT) != 0
     return start, line

@@ -122,8 +122,8 @@ def check(data: bytes, machine: Machine, settings: GrblSettings | None = None, f
         error_count=reading.error_count,
         violations=[{"line": line, "kind": kind, "message": message} for line, kind, message in listed],
         violation_count=count + bytes_count + len(without_feed),
-        strokes=len(reading.stroke_ids),
-        last_stroke_id=reading.stroke_ids[-1] if reading.stroke_ids else None,
+        strokes=len(reading.stroke_spans),
+        last_stroke_id=reading.stroke_ids[-1] if len(reading.stroke_spans) else None,
         peak_lines_per_s=peak,
         warnings=warnings,
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -474,10 +475,16 @@ class Reading:
     values: NDArray[np.float32]
     errors: NDArray[np.int64]  # (E, 3): line, GRBL's number, byte at fault or -1 - ASCII code of the letter at fault
     error_count: int  # how many there are, of which the table holds the first
-    stroke_ids: list[str]
+    stroke_spans: NDArray[np.int64]  # (S, 2) where the strokes' ids stand in the file
+    data: bytes
     inks: NDArray[np.float64]  # (I, 3) CMY; the first row stands for "none was named"
     modal: NDArray[np.int64]
     position: NDArray[np.float64]
+
+    @cached_property
+    def stroke_ids(self) -> list[str]:
+        """The ids in the strokes' markers, in the file's order."""
+        return [self.data[a:b].decode("utf-8", "replace") for a, b in self.stroke_spans.tolist()]
 
 
 def settings_table(settings: GrblSettings) -> NDArray[np.float64]:
@@ -513,14 +520,14 @@ def read(data: bytes, settings: NDArray[np.float64], max_errors: int = 1000) -> 
             break
         rows = 2 * lines + 16
     used = int(marks[meaning.ROW])
-    spans = stroke_spans[: int(marks[meaning.STROKE]) + 1].tolist()
     return Reading(
         lines=int(read_lines),
         codes=codes[:used],
         values=values[:used],
         errors=errors[: min(failures, max_errors)],
         error_count=int(failures),
-        stroke_ids=[data[a:b].decode("utf-8", "replace") for a, b in spans],
+        stroke_spans=stroke_spans[: int(marks[meaning.STROKE]) + 1],
+        data=data,
         inks=ink_table[: int(marks[meaning.INK]) + 1],
         modal=now,
         position=reals[meaning.AT : meaning.AT + 3].copy(),

@@ -241,7 +241,7 @@ def _begin(program: Program, header: Sequence[str], macros: Macros, resume_from:
     for code in ("G21", "G90", "G94"):
         program.code(code)
     if program.machine.zero_at_start and resume_from is None:
-        program.code("G92 X0 Y0 Z0")
+        program.code("G92 X0 Y0 Z0" if program.machine.has_z else "G92 X0 Y0")
     if macros.air_off is not None:
         program.macro(macros.air_off)
     program.macro(macros.start)
