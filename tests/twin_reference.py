@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from airbrush_cli.twin.luts import Luts
 from airbrush_cli.twin.profile import C1, C2
 
-CHORDS, DOT_MM = 8, 0.05
+CHORDS, DOT_MM, RAMP_MM = 8, 0.2, 0.5
 
 
 def profile(q: NDArray) -> NDArray:
@@ -45,14 +45,14 @@ def expand(stroke: NDArray, luts: Luts) -> tuple[NDArray, NDArray]:
     """Nodes (9, 4) and ink (3,) of one stroke."""
     points = stroke[:8].reshape(4, 2)
     middle = points.mean(axis=0)
-    tau = min(1.0, ((points - middle) ** 2).sum(axis=1).mean() / DOT_MM**2)
-    shrink = tau * (2 - tau)
+    rho2 = ((points - middle) ** 2).sum(axis=1).mean()
+    shrink, ramp = (tau * (2 - tau) for tau in (min(1.0, rho2 / DOT_MM**2), min(1.0, rho2 / RAMP_MM**2)))
     t = np.linspace(0, 1, CHORDS + 1)[:, None]
     curve = (
         (1 - t) ** 3 * points[0] + 3 * t * (1 - t) ** 2 * points[1] + 3 * t**2 * (1 - t) * points[2] + t**3 * points[3]
     )
-    z = stroke[8:10].mean() + shrink * (t[:, 0] - 0.5) * (stroke[9] - stroke[8])
-    v = stroke[10:12].mean() + shrink * (t[:, 0] - 0.5) * (stroke[11] - stroke[10])
+    z = stroke[8:10].mean() + ramp * (t[:, 0] - 0.5) * (stroke[9] - stroke[8])
+    v = stroke[10:12].mean() + ramp * (t[:, 0] - 0.5) * (stroke[11] - stroke[10])
     sigma = [bilinear(luts.sigma_mm, luts.z_mm, luts.v_mm_s, a, b) for a, b in zip(z, v, strict=True)]
     opacity = [bilinear(luts.opacity, luts.z_mm, luts.v_mm_s, a, b) for a, b in zip(z, v, strict=True)]
     return np.column_stack([middle + shrink * (curve - middle), sigma, opacity]), ink_colour(luts, stroke[12:15])
@@ -74,18 +74,27 @@ def coverage(nodes: NDArray, points: NDArray) -> NDArray:
     return opacity * profile(best / sigma**2)
 
 
+def centres(width: int, height: int, page_mm: tuple[float, float]) -> NDArray:
+    """Pixel centres in mm, (H, W, 2)."""
+    x, y = (np.arange(width) + 0.5) * page_mm[0] / width, (np.arange(height) + 0.5) * page_mm[1] / height
+    return np.stack(np.meshgrid(x, y), axis=-1)
+
+
+def composite(coverages: list[NDArray], ink: NDArray, layering: str, canvas: NDArray) -> NDArray:
+    """Lay films, coverages (H, W) and ink (N, 3), on a canvas (H, W, 3)."""
+    out = canvas.astype(float)
+    for a, colour in zip(coverages, ink, strict=True):
+        a = a[..., None]
+        out = out * (1 - a) + colour * a if layering == "alpha_over" else out * (1 - a * (1 - colour))
+    return out
+
+
 def render_polylines(
     nodes: list[NDArray], ink: NDArray, layering: str, canvas: NDArray, page_mm: tuple[float, float] = (210.0, 297.0)
 ) -> NDArray:
     """Paint polylines, a list of (n, 4), with ink (N, 3), on a canvas (H, W, 3)."""
-    height, width, _ = canvas.shape
-    x, y = (np.arange(width) + 0.5) * page_mm[0] / width, (np.arange(height) + 0.5) * page_mm[1] / height
-    points = np.stack(np.meshgrid(x, y), axis=-1)
-    out = canvas.astype(float)
-    for line, colour in zip(nodes, ink, strict=True):
-        a = coverage(line, points)[..., None]
-        out = out * (1 - a) + colour * a if layering == "alpha_over" else out * (1 - a * (1 - colour))
-    return out
+    points = centres(canvas.shape[1], canvas.shape[0], page_mm)
+    return composite([coverage(line, points) for line in nodes], ink, layering, canvas)
 
 
 def render(strokes: NDArray, luts: Luts, canvas: NDArray, page_mm: tuple[float, float] = (210.0, 297.0)) -> NDArray:
@@ -104,11 +113,24 @@ def gradient(
     step: float = 1e-6,
 ) -> NDArray:
     """Central differences of sum(upstream * render(strokes)) by every stroke parameter."""
+    points = centres(canvas.shape[1], canvas.shape[0], page_mm)
+    expanded = [expand(stroke, luts) for stroke in strokes]
+    covers, inks = [coverage(line, points) for line, _ in expanded], np.array([ink for _, ink in expanded])
     out = np.zeros_like(strokes)
-    for index in np.ndindex(*strokes.shape):
-        low, high = strokes.copy(), strokes.copy()
-        low[index] -= step
-        high[index] += step
-        difference = render(high, luts, canvas, page_mm) - render(low, luts, canvas, page_mm)
-        out[index] = (upstream * difference).sum() / (2 * step)
+    for n, parameter in np.ndindex(*strokes.shape):
+        sides = []
+        for side in (-step, step):
+            moved = strokes[n].copy()
+            moved[parameter] += side
+            line, ink = expand(moved, luts)
+            cover = coverage(line, points)
+            sides.append(
+                composite(
+                    [*covers[:n], cover, *covers[n + 1 :]],
+                    np.array([*inks[:n], ink, *inks[n + 1 :]]),
+                    luts.layering,
+                    canvas,
+                )
+            )
+        out[n, parameter] = (upstream * (sides[1] - sides[0])).sum() / (2 * step)
     return out

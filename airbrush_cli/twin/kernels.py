@@ -280,7 +280,9 @@ def paint(
                     _load(tile, _C0, canvas, band, column)
                 if row + depth[column] > kept.shape[0]:
                     grown = np.empty((2 * (row + depth[column]), 3), np.int32)
-                    grown[:row] = kept[:row]
+                    for i in range(row):  # a slice would drag numba's text formatting in, for its error message
+                        for c in range(3):
+                            grown[i, c] = kept[i, c]
                     kept = grown
                 for i in range(depth[column]):
                     pair, a, b = lists[column, i, 0], lists[column, i, 1], lists[column, i, 2]

@@ -14,7 +14,10 @@ from airbrush_cli.twin.luts import Luts
 CHORDS = 8
 # A stroke whose control points lie closer together than this (root mean square distance from their mean, mm) is drawn
 # in towards a dot, so that gradients exist for strokes of no length.
-DOT_MM = 0.05
+DOT_MM = 0.2
+# The same for what z and v change along the stroke: no machine changes them much within a fraction of a millimetre, and
+# where along so short a stroke the nearest point lies is beyond float32.
+RAMP_MM = 0.5
 # Beyond this no paper lies (mm).
 _FAR_MM = 1e6
 # Look-ups go on straight for this part of a cell beyond the grid (so that derivatives exist at the bounds), then stay.
@@ -98,16 +101,23 @@ def _bilinear(table, i, j, a, b):
 
 @njit(**_HELPER)
 def _shrink(stroke):
-    """Return the mean control point, the factor by which the stroke is drawn in towards it, and d factor / d rho²."""
+    """Return the mean control point, and the factors by which positions and by which z and v are drawn in towards their
+    means, each with its derivative by rho²."""
     mx = 0.25 * (stroke[0] + stroke[2] + stroke[4] + stroke[6])
     my = 0.25 * (stroke[1] + stroke[3] + stroke[5] + stroke[7])
     rho2 = 0.0
     for j in range(4):
         rho2 += 0.25 * ((stroke[2 * j] - mx) ** 2 + (stroke[2 * j + 1] - my) ** 2)
-    tau = rho2 / (DOT_MM * DOT_MM)
-    if tau >= 1.0:
-        return mx, my, 1.0, 0.0
-    return mx, my, tau * (2.0 - tau), (2.0 - 2.0 * tau) / (DOT_MM * DOT_MM)
+    tau = min(1.0, rho2 / (DOT_MM * DOT_MM))
+    ramp = min(1.0, rho2 / (RAMP_MM * RAMP_MM))
+    return (
+        mx,
+        my,
+        tau * (2.0 - tau),
+        (2.0 - 2.0 * tau) / (DOT_MM * DOT_MM),
+        ramp * (2.0 - ramp),
+        (2.0 - 2.0 * ramp) / (RAMP_MM * RAMP_MM),
+    )
 
 
 @njit(**_HELPER)
@@ -150,14 +160,14 @@ def _expand(strokes, weights, z_axis, v_axis, sigma, opacity, colour, nodes, ink
     slope = np.empty((3, 3))
     for s in range(strokes.shape[0]):
         p = strokes[s]
-        mx, my, shrink, _ = _shrink(p)
+        mx, my, shrink, _, ramp, _ = _shrink(p)
         zi, vi = 0, 0
         for i in range(count):
             x, y = 0.0, 0.0
             for j in range(4):
                 x += weights[i, j] * (p[2 * j] - mx)
                 y += weights[i, j] * (p[2 * j + 1] - my)
-            r = (i / (count - 1) - 0.5) * shrink
+            r = (i / (count - 1) - 0.5) * ramp
             zi, a, _ = _cell(z_axis, 0.5 * (p[8] + p[9]) + r * (p[9] - p[8]), zi)
             vi, b, _ = _cell(v_axis, 0.5 * (p[10] + p[11]) + r * (p[11] - p[10]), vi)
             node = nodes[s * count + i]
@@ -175,10 +185,11 @@ def _expand_backward(strokes, weights, z_axis, v_axis, sigma, opacity, colour, n
     for s in range(strokes.shape[0]):
         p = strokes[s]
         out = gradient[s]
-        mx, my, shrink, shrink_slope = _shrink(p)
+        mx, my, shrink, shrink_slope, ramp, ramp_slope = _shrink(p)
         zi, vi = 0, 0
         dz, dv = p[9] - p[8], p[11] - p[10]
-        by_shrink, sum_x, sum_y, z_mean, v_mean, z_tilt, v_tilt = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        by_shrink, by_ramp, sum_x, sum_y = 0.0, 0.0, 0.0, 0.0
+        z_mean, v_mean, z_tilt, v_tilt = 0.0, 0.0, 0.0, 0.0
         for j in range(15):
             out[j] = 0.0
         for i in range(count):
@@ -192,8 +203,8 @@ def _expand_backward(strokes, weights, z_axis, v_axis, sigma, opacity, colour, n
             sum_x += g[0]
             sum_y += g[1]
             r = i / (count - 1) - 0.5
-            zi, a, by_z = _cell(z_axis, 0.5 * (p[8] + p[9]) + r * shrink * dz, zi)
-            vi, b, by_v = _cell(v_axis, 0.5 * (p[10] + p[11]) + r * shrink * dv, vi)
+            zi, a, by_z = _cell(z_axis, 0.5 * (p[8] + p[9]) + r * ramp * dz, zi)
+            vi, b, by_v = _cell(v_axis, 0.5 * (p[10] + p[11]) + r * ramp * dv, vi)
             _, sigma_a, sigma_b = _bilinear(sigma, zi, vi, a, b)
             _, opacity_a, opacity_b = _bilinear(opacity, zi, vi, a, b)
             gz = (g[2] * sigma_a + g[3] * opacity_a) * by_z
@@ -202,14 +213,16 @@ def _expand_backward(strokes, weights, z_axis, v_axis, sigma, opacity, colour, n
             v_mean += gv
             z_tilt += gz * r
             v_tilt += gv * r
-            by_shrink += g[0] * x + g[1] * y + r * (gz * dz + gv * dv)
+            by_shrink += g[0] * x + g[1] * y
+            by_ramp += r * (gz * dz + gv * dv)
+        by_rho2 = by_shrink * shrink_slope + by_ramp * ramp_slope
         for j in range(4):
-            out[2 * j] += 0.25 * (1.0 - shrink) * sum_x + by_shrink * shrink_slope * 0.5 * (p[2 * j] - mx)
-            out[2 * j + 1] += 0.25 * (1.0 - shrink) * sum_y + by_shrink * shrink_slope * 0.5 * (p[2 * j + 1] - my)
-        out[8] = 0.5 * z_mean - shrink * z_tilt
-        out[9] = 0.5 * z_mean + shrink * z_tilt
-        out[10] = 0.5 * v_mean - shrink * v_tilt
-        out[11] = 0.5 * v_mean + shrink * v_tilt
+            out[2 * j] += 0.25 * (1.0 - shrink) * sum_x + by_rho2 * 0.5 * (p[2 * j] - mx)
+            out[2 * j + 1] += 0.25 * (1.0 - shrink) * sum_y + by_rho2 * 0.5 * (p[2 * j + 1] - my)
+        out[8] = 0.5 * z_mean - ramp * z_tilt
+        out[9] = 0.5 * z_mean + ramp * z_tilt
+        out[10] = 0.5 * v_mean - ramp * v_tilt
+        out[11] = 0.5 * v_mean + ramp * v_tilt
         _ink(colour, p[12:15], value, slope)
         for d in range(3):
             for channel in range(3):
