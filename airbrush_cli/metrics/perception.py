@@ -3,7 +3,7 @@
 R. Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018), version 0.1. The
 weights of its layers are those in the `lpips` package, and the values are the package's to rounding (the tests hold the
 two together). Its code is not imported: it computes the target's features anew in every call, and it imports
-torchvision, which takes longer than torch itself and fails next to a torch of another build (`operator
+torchvision, which takes as long as torch itself and fails next to a torch of another build (`operator
 torchvision::nms does not exist`). The three backbones are small enough to be spelt out in `backbones`.
 
 Everything runs in FP32, also under autocast; on CUDA, TF32 is off in the forward pass.
