@@ -80,7 +80,7 @@ def _refuse_traps(text: str, source: str) -> None:
     """Refuse aliases, and nesting so deep that libyaml's recursive composer would overflow the stack."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        line = event.start_mark.line + 1
+        line = getattr(event.start_mark, "line", 0) + 1
         if isinstance(event, yaml.AliasEvent):
             raise InputError(f"{source}:{line}: aliases (*{event.anchor}) are not allowed")
         if isinstance(event, yaml.CollectionStartEvent):

@@ -14,6 +14,7 @@ app = root.new_app()
 _EPILOG = """\b
 Examples:
   airbrush gcode dryrun jobs/photo
+  airbrush gcode dryrun jobs/*/ --render replays
   airbrush gcode dryrun plot.nc --settings controller.txt --yaml
   some-program | airbrush gcode dryrun -
 
@@ -30,6 +31,10 @@ def dryrun(
     settings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What the controller's $$ prints, in place of the profile's.")
     ] = None,
+    render: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Write the picture that the G-code paints: a .png, or a folder for many."),
+    ] = None,
     yaml: Annotated[bool, typer.Option("--yaml", help="One YAML document per file on standard output.")] = False,
 ) -> None:
     """Check G-code as the controller will read it.
@@ -40,6 +45,6 @@ def dryrun(
     from airbrush_cli import streams
     from airbrush_cli.gcode.command import DryRun
 
-    work = DryRun(machine, settings, yaml)
+    work = DryRun(machine, settings, yaml, render)
     items = files if files and str(files[0]) == "-" else streams.paths(files)
     raise typer.Exit(streams.run(items, work))

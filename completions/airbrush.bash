@@ -39,6 +39,7 @@ _airbrush() {
     "airbrush gcode gen --log-file") choices="" takes=1 ;;
     "airbrush gcode dryrun --machine") choices="" takes=1 ;;
     "airbrush gcode dryrun --settings") choices="" takes=1 ;;
+    "airbrush gcode dryrun --render") choices="" takes=1 ;;
     "airbrush gcode dryrun --log-file") choices="" takes=1 ;;
   esac
   if [[ -n $choices ]]; then COMPREPLY=($(compgen -W "$choices" -- "$cur")); return; fi
@@ -49,7 +50,7 @@ _airbrush() {
     "airbrush paint") words="--help --strokes --effort --time --seed --device --gcode --no-gcode --machine --preview --frames --frames-every --config --set --jobs -j --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush gcode") words="gen dryrun --help" ;;
     "airbrush gcode gen") words="--help --machine --out -o --order --from-stroke --quiet -q --verbose -v --log-file --json-logs --debug" ;;
-    "airbrush gcode dryrun") words="--help --machine --settings --yaml --quiet -q --verbose -v --log-file --json-logs --debug" ;;
+    "airbrush gcode dryrun") words="--help --machine --settings --render --yaml --quiet -q --verbose -v --log-file --json-logs --debug" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
   [[ $cur != -* ]] && COMPREPLY+=($(compgen -f -- "$cur"))

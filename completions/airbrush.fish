@@ -61,6 +61,7 @@ complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subc
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from dryrun' -l help -d 'Show this message and exit.'
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from dryrun' -l machine -r -d 'Machine profile.'
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from dryrun' -l settings -r -d 'What the controller'"'"'s $$ prints, in place of the profile'"'"'s.'
+complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from dryrun' -l render -r -d 'Write the picture that the G-code paints: a .png, or a folder for many.'
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from dryrun' -l yaml -d 'One YAML document per file on standard output.'
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from dryrun' -l quiet -s q -d 'Say nothing but errors.'
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from dryrun' -l verbose -s v -d 'Say more.'

@@ -27,7 +27,6 @@ class DryRun:
         machine: a profile in place of the job's (for files: of the default one).
         settings: a file of what the controller's `$$` prints.
         as_yaml: one YAML document per file on standard output.
-        render: where to write the picture that the files paint; {job} in it becomes the job's name.
         render: write a picture of what the G-code paints: a .png file, or a folder for one picture per job or file.
     """
 
@@ -88,19 +87,6 @@ class DryRun:
         pictures.write_png(target, picture)
         distance = painting_distance(picture, folder) if folder else None
         log.info("%s%s", target, f": {distance:.1f} dB from painting.png" if distance is not None else "")
-
-    def _paint(
-        self, out: Path, sources: list[bytes], machine: Machine, folder: JobFolder | None, path: Path
-    ) -> None:
-        from airbrush_cli import pictures
-        from airbrush_cli.gcode.render import painting_distance, picture_of
-
-        picture = picture_of(sources, machine, folder)
-        name = folder.job.job if folder else path.stem
-        target = Path(str(out).replace("{job}", name))
-        pictures.write_png(target, picture)
-        distance = painting_distance(picture, folder) if folder else None
-        log.info("%s: %s", target, "written" if distance is None else f"{distance:.1f} dB from painting.png")
 
     def _tell(self, report: dryrun.Report) -> None:
         streams = console.current()

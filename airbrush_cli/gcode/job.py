@@ -18,9 +18,7 @@ from airbrush_cli.schemas.pen_vectors import PenVectors
 from airbrush_cli.schemas.stroke import StrokesDocument
 from airbrush_cli.twin.luts import shipped_luts
 from airbrush_cli.twin.profile import CUT2
-from airbrush_cli.twin.strokes import expand
-
-log = logging.getLogger(__name__)
+from airbrush_cli.twin.strokes import CHORDS, expand
 
 log = logging.getLogger(__name__)
 
@@ -87,10 +85,6 @@ def write_job(
 
 def _ordered(strokes: NDArray[np.float64], machine: Machine, document: StrokesDocument) -> NDArray[np.int64]:
     """Return an order with less travel, and tell what it saves. Paint reaches as far as the twin's spots do."""
-    from airbrush_cli.twin.luts import shipped_luts
-    from airbrush_cli.twin.profile import CUT2
-    from airbrush_cli.twin.strokes import CHORDS, expand
-
     luts = shipped_luts()
     made_with = document.metadata.luts_sha256
     if made_with and made_with != luts.sha256:
@@ -106,18 +100,3 @@ def _ordered(strokes: NDArray[np.float64], machine: Machine, document: StrokesDo
         before.purges,
     )
     return chosen
-
-
-def _shortened(
-    strokes: NDArray[np.float64], ids: list[str], machine: Machine, name: str
-) -> tuple[NDArray[np.float64], list[str]]:
-    """Return strokes and ids in an order of less travel that paints the same picture, and say what it saves."""
-    polylines = expand(strokes, shipped_luts())
-    widest = np.maximum.reduceat(polylines.nodes[:, 2], polylines.starts[:-1]) if len(strokes) else np.empty(0)
-    chosen = for_travel(strokes, np.sqrt(CUT2) * widest, machine)
-    before, after = trip(strokes, machine), trip(strokes, machine, chosen)
-    log.info(
-        "%s: travel %.1f m, was %.1f m; %d purges, were %d",
-        *(name, after.travel_mm / 1000, before.travel_mm / 1000, after.purges, before.purges),
-    )
-    return strokes[chosen], [ids[index] for index in chosen]
