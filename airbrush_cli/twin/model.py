@@ -5,10 +5,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from airbrush_cli.errors import InputError
 from airbrush_cli.twin import cpu, render
 from airbrush_cli.twin.influence import influence
 from airbrush_cli.twin.luts import Luts
 from airbrush_cli.twin.render import Tape
+
+
+def resolve_device(device: str) -> str:
+    """Return `cpu` or `cuda` for `auto`, `cpu` or `cuda`.
+
+    Raises:
+        InputError: `cuda` is asked for, and torch sees none.
+    """
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise InputError("--device cuda: torch sees no CUDA device here; --device auto takes what there is")
+    return "cpu"
 
 
 class Twin:
@@ -21,7 +39,7 @@ class Twin:
 
     def __init__(self, luts: Luts, device: str = "auto") -> None:
         self.luts = luts
-        self.device = "cpu"
+        self.device = resolve_device(device)
         self.backend = "cpu"
 
     def forward(
