@@ -32,7 +32,7 @@ def paper_likeness(lab: NDArray, thick: float) -> float:
         lab: (H, W, 3) CIE L*a*b*.
         thick: the greatest thickness of a line, px.
     """
-    small = cv2.resize(lab, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) if min(lab.shape[:2]) >= 16 else lab
+    small = cv2.resize(lab, _quarter((lab.shape[1], lab.shape[0])), interpolation=cv2.INTER_AREA)
     paper = _paper(np.ascontiguousarray(small[..., 0]), thick)
     lightness, a, b = np.median(small.reshape(-1, 3), axis=0)
     tint = cv2.GaussianBlur(small[..., 1:], (0, 0), 1.0) - (a, b)
@@ -40,6 +40,10 @@ def paper_likeness(lab: NDArray, thick: float) -> float:
     grey = float((np.hypot(tint[..., 0], tint[..., 1]) < 15).mean())
     bare = float((np.abs(paper - small[..., 0]) < 6).mean())
     return even * grey * bare if lightness > 50 and np.hypot(a, b) < 30 else 0.0
+
+
+def _quarter(size: tuple[int, int]) -> tuple[int, int]:
+    return max(1, size[0] // 4), max(1, size[1] // 4)
 
 
 def _paper(lightness: Lightness, size: float) -> Lightness:
@@ -54,8 +58,8 @@ def lines_on_paper(lightness: Lightness, settings: PenSettings, thick: float) ->
 
     A line's edge is where it is half as dark as at its darkest close by, so that its width is true however dark it is.
     """
-    small = cv2.resize(lightness, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     shape = (lightness.shape[1], lightness.shape[0])
+    small = cv2.resize(lightness, _quarter(shape), interpolation=cv2.INTER_AREA)
     paper = cv2.resize(_paper(small.astype(np.float32), 2 * thick), shape, interpolation=cv2.INTER_LINEAR)
     dark = paper - lightness
     # Most of the page is paper: its median is its lightness, the median deviation its grain.

@@ -151,7 +151,7 @@ def _measure(curve, sure, corner, closed, soft, distance, middle, half):
             continue
         nx, ny = -dy / length, dx / length
         near = distance[int(y), int(x)]
-        level = 0.5 * min(1.0, here)
+        level = min(0.5, 0.7 * here)
         reach = 1.5 * near + 2.5
         left, right = to_edge(soft, x, y, nx, ny, level, reach), to_edge(soft, x, y, -nx, -ny, level, reach)
         if left < 0 or right < 0 or max(left, right) > 1.3 * min(left, right) + 1.5:

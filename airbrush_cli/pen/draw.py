@@ -1,41 +1,62 @@
 """Drawing a pen layer onto a raster, as the pen will."""
 
+# mypy: disallow-untyped-defs=false, check-untyped-defs=false
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from airbrush_cli.colour import linear_to_srgb, srgb_to_linear
+from airbrush_cli.compiled import njit
 from airbrush_cli.pen.curves import flatten
 from airbrush_cli.schemas.pen_vectors import PenVectors
 from airbrush_cli.units import mm_to_px
 
-_SHIFT = 8  # cv2's fixed-point coordinates: 1/256 px
-_SAMPLES = 4  # sub-pixels a pixel and axis that coverage is counted on
-
 
 def coverage(document: PenVectors, size_px: tuple[int, int]) -> NDArray[np.float32]:
-    """Return how much of each pixel the pen covers, (height, width) in 0..1."""
+    """Return how much of each pixel the pen covers, (height, width) in 0..1.
+
+    A pixel's share is that of a straight edge at its distance from the pen's middle; where paths meet, the larger
+    share counts.
+    """
     width, height = size_px
     page = (document.page_mm.x, document.page_mm.y)
-    fine = np.zeros((height * _SAMPLES, width * _SAMPLES), np.uint8)
-    fine_size = (width * _SAMPLES, height * _SAMPLES)
+    cover = np.zeros((height, width), np.float32)
+    radius = document.pen_width_mm * np.sqrt(width * height / (page[0] * page[1])) / 2
     for path in document.paths:
-        points = mm_to_px(flatten(path), page, fine_size) - 0.5
-        radius = document.pen_width_mm * fine_size[0] / page[0] / 2
-        _stroke(fine, points, radius)
-    return cv2.resize(fine, size_px, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+        _stroke(cover, mm_to_px(flatten(path), page, size_px), radius)
+    return cover
 
 
 def draw_over(rgb: NDArray[np.uint8], document: PenVectors) -> NDArray[np.uint8]:
-    """Return the (H, W, 3) sRGB picture with the pen layer drawn over it in black, at the pen's width."""
-    if not document.paths:
-        return rgb.copy()
-    cover = coverage(document, (rgb.shape[1], rgb.shape[0]))[..., None]
-    return np.round(rgb * (1 - cover)).astype(np.uint8)
+    """Return the (H, W, 3) sRGB picture with the pen layer drawn over it in black, at the pen's width.
+
+    Pixels that the pen covers in part are mixed in linear light.
+    """
+    result = rgb.copy()
+    if document.paths:
+        cover = coverage(document, (rgb.shape[1], rgb.shape[0]))
+        touched = cover > 0
+        light = srgb_to_linear(rgb[touched].astype(np.float32) / 255) * (1 - cover[touched][:, None])
+        result[touched] = np.round(linear_to_srgb(light) * 255).astype(np.uint8)
+    return result
 
 
-def _stroke(canvas: NDArray[np.uint8], points: NDArray, radius: float) -> None:
-    fixed = np.round(points * (1 << _SHIFT)).astype(np.int32)
-    thickness = max(1, round(2 * radius))
-    cv2.polylines(canvas, [fixed], False, 255, thickness, cv2.LINE_8, _SHIFT)
+@njit(cache=True)
+def _stroke(cover, points, radius):
+    height, width = cover.shape
+    reach = radius + 0.5
+    for k in range(len(points) - 1):
+        ax, ay, bx, by = points[k, 0], points[k, 1], points[k + 1, 0], points[k + 1, 1]
+        dx, dy = bx - ax, by - ay
+        square = dx * dx + dy * dy
+        top, bottom = max(0, int(min(ay, by) - reach)), min(height, int(max(ay, by) + reach) + 1)
+        left, right = max(0, int(min(ax, bx) - reach)), min(width, int(max(ax, bx) + reach) + 1)
+        for i in range(top, bottom):
+            for j in range(left, right):
+                x, y = j + 0.5 - ax, i + 0.5 - ay
+                t = min(1.0, max(0.0, (x * dx + y * dy) / square)) if square > 0 else 0.0
+                away = np.hypot(x - t * dx, y - t * dy)
+                share = min(1.0, 2 * radius, reach - away)
+                if share > cover[i, j]:
+                    cover[i, j] = share
