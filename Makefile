@@ -7,7 +7,7 @@ PICTURE ?= examples/still_life.png
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench completions docs clean
+.PHONY: help setup weights demo test test-slow lint format bench completions docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -19,12 +19,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  { echo "airbrush needs Python 3.11 or newer; say which with make PYTHON=python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e .
-	@$(BIN)/python -m airbrush_cli.lpips_weights || echo "LPIPS will be reported as missing; make setup tries again." >&2
+	@$(BIN)/python -m airbrush_cli.lpips_weights || \
+	  echo "LPIPS will be reported as missing until 'make weights' succeeds." >&2
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) -e '.[dev]'
 	@touch $@
+
+weights: $(VENV)/.installed ## fetch the LPIPS backbones, if they are not there yet
+	@$(BIN)/python -m airbrush_cli.lpips_weights
 
 demo: $(VENV)/.installed ## paint an example picture and say where everything lies
 	@manifest=$$($(BIN)/airbrush preprocess $(PICTURE) --out $(OUT) | $(BIN)/airbrush paint) && \

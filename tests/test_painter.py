@@ -94,6 +94,13 @@ def test_a_wall_clock_ends_and_an_interrupted_plan_is_a_painting() -> None:
     assert psnr(planner.finish(), scene()) > 20
 
 
+def test_a_budget_that_is_over_before_it_began_still_paints() -> None:
+    settings = config.load("paint", PaintSettings, None, ["strokes=60"])
+    target = map_to_gamut(scene(), LUTS).linear
+    clock = WallClock(1e-9)
+    assert psnr(Planner(target, Twin(LUTS), ErrorStrategist(LUTS), settings, clock).run(), scene()) > 18
+
+
 def test_perception_pulls_the_plan() -> None:
     """A perceptual gradient that asks for more red gets it."""
     calls = []

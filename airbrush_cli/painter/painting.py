@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import platform
 import time
@@ -93,7 +94,7 @@ def paint_job(
     luts = load_physics(settings, options.config_path)
     twin = Twin(luts, options.device)
     mapped = map_to_gamut(target, luts)
-    lpips = _lpips(settings, twin)
+    lpips = _lpips(settings.perception.net, settings.lpips_weights, twin.device)
 
     planner = Planner(
         mapped.linear,
@@ -213,10 +214,11 @@ def _clock(settings: PaintSettings, options: Options, started: float) -> Clock:
     return WallClock(max(options.seconds - (time.monotonic() - started) - _FINISH_SECONDS, 0.1))
 
 
-def _lpips(settings: PaintSettings, twin: Twin) -> metrics.Lpips | None:
-    weights = Path(settings.lpips_weights) if settings.lpips_weights else None
+@functools.cache
+def _lpips(net: str, weights: str | None, device: str) -> metrics.Lpips | None:
+    """Return the metric, or None, said once, if its weights cannot be had; both are remembered for the stream."""
     try:
-        return metrics.Lpips(settings.perception.net, weights, twin.device)
+        return metrics.Lpips(net, Path(weights) if weights else None, device)
     except metrics.MissingWeights as error:
         log.warning("LPIPS is left out: %s", error)
         return None

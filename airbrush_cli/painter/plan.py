@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 _STEP_WORK = (2.0, 5.0, 12.0, 30.0)
 _PERCEPTION_WORK = 420.0  # per megapixel
 
+# However short the budget, the schedule takes so many steps: enough for a rough painting.
+_LEAST_STEPS = 40
+
 # A stroke that changes no 8-bit value of the picture shows nothing.
 _INVISIBLE = 0.5 / 255
 
@@ -45,7 +48,7 @@ class Progress:
 
 Observer = Callable[[Progress], None]
 Perception = Callable[[NDArray[np.float32]], tuple[float, NDArray[np.float32]]]
-"""Maps an (H, W, 3) sRGB picture in [0, 1] to its perceptual distance from the target and the gradient of that."""
+"""Maps an (h, w, 3) sRGB picture in [0, 1] to its perceptual distance from the target and the gradient of that."""
 
 
 class Planner:
@@ -57,7 +60,7 @@ class Planner:
         strategist: where strokes come from.
         settings: paint.yaml.
         clock: the budget.
-        perception: perceptual distance at full size, or None to do without.
+        perception: perceptual distance, or None to do without.
         observe: called after every step.
     """
 
@@ -91,7 +94,9 @@ class Planner:
         """Plan until the budget is over and return the strokes as they will be saved."""
         growth = sorted(self._settings.growth, key=lambda round_: round_.at)
         reseeds = sorted(self._settings.reseed.at)
-        while (fraction := self._clock.fraction) < 1.0:
+        steps = 0
+        while (fraction := min(self._clock.fraction, steps / _LEAST_STEPS)) < 1.0:
+            steps += 1
             while growth and fraction >= growth[0].at:
                 self._grow(round(growth.pop(0).share * self._settings.strokes), self._scale(fraction))
             if reseeds and fraction >= reseeds[0]:
@@ -169,7 +174,7 @@ class Planner:
         picture, tape = self._twin.forward(self.strokes, self._size(scale))
         error, gradient = srgb_mse(picture, srgb)
         perception = self._settings.perception
-        if self._perception and scale == 1 and fraction >= perception.at:
+        if self._perception and fraction >= perception.at:
             gradient += perception.weight * self._perception_gradient(picture)
         floor = self._settings.steps.final
         rate = floor + (1 - floor) * 0.5 * (1 + np.cos(np.pi * min(fraction, 1.0)))
@@ -192,11 +197,13 @@ class Planner:
     def _perception_gradient(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         """LPIPS's gradient with respect to linear light. It changes slowly: a few steps share one."""
         assert self._perception
-        if self._perceived is None or self._since_perceived >= self._settings.perception.every:
+        stale = self._perceived is None or self._perceived.shape != picture.shape
+        if stale or self._since_perceived >= self._settings.perception.every:
             light = np.clip(picture, 0, 1)
             _, gradient = self._perception(colour.linear_to_srgb(light).astype(np.float32))
             self._perceived = gradient * srgb_slope(light)
             self._since_perceived = 0
             self._clock.spend(_PERCEPTION_WORK * light.size / 3e6)
         self._since_perceived += 1
+        assert self._perceived is not None
         return self._perceived

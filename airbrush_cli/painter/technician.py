@@ -17,7 +17,7 @@ from airbrush_cli.schemas.stroke import project
 from airbrush_cli.twin.luts import Luts
 
 _POSITION, _HEIGHT, _SPEED, _INK = slice(0, 8), slice(8, 10), slice(10, 12), slice(12, 15)
-_DECAY = (0.9, 0.99)
+_DECAY = (0.9, 0.95)
 
 
 @dataclass(frozen=True)
