@@ -8,7 +8,30 @@ import numpy as np
 from airbrush_cli.compiled import njit
 from airbrush_cli.gcode import grbl
 from airbrush_cli.gcode import interpreter as meaning
+from airbrush_cli.gcode.characters import (
+    CR,
+    E_,
+    EIGHT,
+    F_,
+    G_,
+    LF,
+    M_,
+    MINUS,
+    N_,
+    NINE,
+    ONE,
+    P_,
+    POINT,
+    S_,
+    SEMICOLON,
+    SPACE,
+    X_,
+    ZERO,
+)
 from airbrush_cli.gcode.grbl import f32
+
+# What a point looks like to who expects a digit, in unsigned bytes.
+_POINT_DIGIT = POINT - ZERO + 256
 
 
 @njit(cache=True)
@@ -48,37 +71,37 @@ def straight_moves(data, start, line, now, reals, marks, codes, values):
     one = np.uint64(1)
     while start < size and row < rows:
         at = np.uint64(start)
-        if data[at] == 78:  # N
+        if data[at] == N_:
             at += one
-            digit = np.uint8(data[at] - 48)
+            digit = np.uint8(data[at] - ZERO)
             count = 0
             while digit <= 9:
                 count += 1
                 at += one
-                digit = np.uint8(data[at] - 48)
+                digit = np.uint8(data[at] - ZERO)
             if not 0 < count < 8:
                 break
-            while data[at] == 32:
+            while data[at] == SPACE:
                 at += one
-        elif data[at] == 59 or data[at] == 10 or data[at] == 13:
-            if data[at] == 59:
+        elif data[at] == SEMICOLON or data[at] == LF or data[at] == CR:
+            if data[at] == SEMICOLON:
                 at += one
-                while data[at] == 32:
+                while data[at] == SPACE:
                     at += one
-                if data[at] == 83 or data[at] == 80 or data[at] == 69 or data[at] == 77:  # S P E M
+                if data[at] == S_ or data[at] == P_ or data[at] == E_ or data[at] == M_:
                     break
-                while data[at] != 10 and data[at] != 13:
+                while data[at] != LF and data[at] != CR:
                     at += one
             line += 1
             end = np.int64(at)
-            start = end + 2 if data[end] == 13 and end + 1 < size and data[end + 1] == 10 else end + 1
+            start = end + 2 if data[end] == CR and end + 1 < size and data[end + 1] == LF else end + 1
             continue
-        elif data[at] == 77 and (data[at + one] == 56 or data[at + one] == 57):  # M8 M9
+        elif data[at] == M_ and (data[at + one] == EIGHT or data[at + one] == NINE):
             end = np.int64(at) + 2
-            if data[end] != 10 and data[end] != 13:
+            if data[end] != LF and data[end] != CR:
                 break
             line += 1
-            cool = grbl.COOLANT if data[at + one] == 56 else 0
+            cool = grbl.COOLANT if data[at + one] == EIGHT else 0
             if flags & grbl.COOLANT != cool:
                 flags ^= grbl.COOLANT
                 codes[row, 0] = grbl.NO_MOTION | grbl.STOP_BEFORE | flags
@@ -92,44 +115,44 @@ def straight_moves(data, start, line, now, reals, marks, codes, values):
                 values[row, grbl.DWELL] = 0.0
                 row += 1
                 moving = 0
-            start = end + 2 if data[end] == 13 and end + 1 < size and data[end + 1] == 10 else end + 1
+            start = end + 2 if data[end] == CR and end + 1 < size and data[end + 1] == LF else end + 1
             continue
         line_motion = motion
-        if data[at] == 71 and (data[at + one] == 48 or data[at + one] == 49):
-            if data[at + one] == 48 and (data[at + one + one] == 48 or data[at + one + one] == 49):  # G00, G01
+        if data[at] == G_ and (data[at + one] == ZERO or data[at + one] == ONE):
+            if data[at + one] == ZERO and (data[at + one + one] == ZERO or data[at + one + one] == ONE):  # G00, G01
                 at += one
-            line_motion = np.int64(data[at + one]) - 48
+            line_motion = np.int64(data[at + one]) - ZERO
             at += one + one
         elif motion > 1:
             break
         x, y, z, line_feed = 0.0, 0.0, 0.0, feed
         given = 0
         while True:
-            while data[at] == 32:
+            while data[at] == SPACE:
                 at += one
             letter = np.int64(data[at])
-            bit = letter - 88 if letter != 70 else 3
-            if bit < 0 or bit > 3 or (bit == 3 and letter != 70) or given >> bit & 1:
+            bit = letter - X_ if letter != F_ else 3
+            if bit < 0 or bit > 3 or (bit == 3 and letter != F_) or given >> bit & 1:
                 break
             at += one
-            negative = data[at] == 45
+            negative = data[at] == MINUS
             if negative:
                 at += one
             digits, count, places = np.int64(0), 0, 0
-            digit = np.uint8(data[at] - 48)
+            digit = np.uint8(data[at] - ZERO)
             while digit <= 9:
                 digits = digits * 10 + np.int64(digit)
                 count += 1
                 at += one
-                digit = np.uint8(data[at] - 48)
-            if digit == 254:  # a point
+                digit = np.uint8(data[at] - ZERO)
+            if digit == _POINT_DIGIT:
                 at += one
-                digit = np.uint8(data[at] - 48)
+                digit = np.uint8(data[at] - ZERO)
                 while digit <= 9:
                     digits = digits * 10 + np.int64(digit)
                     places += 1
                     at += one
-                    digit = np.uint8(data[at] - 48)
+                    digit = np.uint8(data[at] - ZERO)
             if not 0 < count + places <= 8:
                 given = 0
                 break
@@ -152,7 +175,7 @@ def straight_moves(data, start, line, now, reals, marks, codes, values):
         end = np.int64(at)
         if (
             not given & 7
-            or (data[at] != 10 and data[at] != 13)
+            or (data[at] != LF and data[at] != CR)
             or end - start >= grbl.LINE_BUFFER
             or line_feed < 0.0
             or (line_motion == 1 and line_feed == 0.0)
@@ -177,7 +200,7 @@ def straight_moves(data, start, line, now, reals, marks, codes, values):
         values[row, grbl.DWELL] = 0.0
         row += 1
         moving = 1
-        start = end + 2 if data[end] == 13 and end + 1 < size and data[end + 1] == 10 else end + 1
+        start = end + 2 if data[end] == CR and end + 1 < size and data[end + 1] == LF else end + 1
     if row > first_row:
         reals[meaning.AT], reals[meaning.AT + 1], reals[meaning.AT + 2] = at_x, at_y, at_z
         reals[meaning.FEED], now[meaning.MOTION], marks[meaning.ROW] = feed, motion, row

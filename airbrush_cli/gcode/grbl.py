@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from airbrush_cli.compiled import njit
+from airbrush_cli.gcode.characters import C_, CR, E_, LF, M_, NINE, P_, POINT, S_, SPACE, Y_, ZERO
 
 # What a row's motion is, the lowest four bits of its code.
 RAPID, FEED, ARC_CW, ARC_CCW, NO_MOTION, SETTING = range(6)
@@ -83,7 +84,7 @@ NOT_IDLE, NEEDS_HOMING, OVERFLOW, TRAVEL, BAD_JOG = 8, 10, 11, 15, 16
 ) = range(20, 39)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def f32(value):
     return np.float64(np.float32(value))
 
@@ -128,7 +129,7 @@ _MIX_WORD = np.frombuffer(b"MIX", np.uint8)
 
 @njit(cache=True)
 def comment_end(data, i):
-    while i < len(data) and data[i] != 10 and data[i] != 13:
+    while i < len(data) and data[i] != LF and data[i] != CR:
         i += 1
     return i
 
@@ -139,21 +140,21 @@ def _read_ink(data, i, end, ink):
     found = 0
     while i < end:
         channel = -1
-        if data[i] == 67:
+        if data[i] == C_:
             channel = 0
-        elif data[i] == 77:
+        elif data[i] == M_:
             channel = 1
-        elif data[i] == 89:
+        elif data[i] == Y_:
             channel = 2
         i += 1
         if channel < 0:
             continue
         digits, exponent, point, count = np.int64(0), 0, False, 0
-        while i < end and (48 <= data[i] <= 57 or (data[i] == 46 and not point)):
-            if data[i] == 46:
+        while i < end and (ZERO <= data[i] <= NINE or (data[i] == POINT and not point)):
+            if data[i] == POINT:
                 point = True
             elif count < 8:
-                digits = digits * 10 + (data[i] - 48)
+                digits = digits * 10 + (data[i] - ZERO)
                 exponent -= point
                 count += 1
             i += 1
@@ -166,28 +167,28 @@ def _read_ink(data, i, end, ink):
 @njit(cache=True)
 def note_comment(data, start, end, marks, stroke_spans, inks):
     """Take our own markers out of a comment's text [start, end): the section, the stroke, the ink."""
-    while start < end and data[start] == 32:
+    while start < end and data[start] == SPACE:
         start += 1
     if start >= end:
         return
     first = data[start]
-    if first == 83 and _starts(data, start, _STROKE_WORD):
+    if first == S_ and _starts(data, start, _STROKE_WORD):
         a = start + len(_STROKE_WORD)
-        while a < end and data[a] <= 32:
+        while a < end and data[a] <= SPACE:
             a += 1
         b = end
-        while b > a and data[b - 1] <= 32:
+        while b > a and data[b - 1] <= SPACE:
             b -= 1
         if marks[1] + 1 < len(stroke_spans):
             marks[1] += 1
             stroke_spans[marks[1], 0], stroke_spans[marks[1], 1] = a, b
         marks[0] = STROKE_SECTION
-    elif first == 80 and end - start == len(_PURGE_WORD) and _starts(data, start, _PURGE_WORD):
+    elif first == P_ and end - start == len(_PURGE_WORD) and _starts(data, start, _PURGE_WORD):
         marks[0] = PURGE_SECTION
-    elif first == 69 and end - start == len(_END_WORD) and _starts(data, start, _END_WORD):
+    elif first == E_ and end - start == len(_END_WORD) and _starts(data, start, _END_WORD):
         marks[0] = END_SECTION
     elif (
-        first == 77
+        first == M_
         and _starts(data, start, _MIX_WORD)
         and marks[2] + 1 < len(inks)
         and _read_ink(data, start + len(_MIX_WORD), end, inks[marks[2] + 1])

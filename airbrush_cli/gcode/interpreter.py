@@ -257,7 +257,7 @@ def execute(
                 if not -settings[130 + k] <= v[_X + k] <= 0.0:
                     return _fail(grbl.TRAVEL, 88 + k)
         if axis_words:
-            emit(grbl.FEED, 0, v[_X], v[_Y], v[_Z], feed, 0.0, want, marks, line, codes, values)
+            emit(grbl.FEED, np.int64(0), v[_X], v[_Y], v[_Z], feed, 0.0, want, marks, line, codes, values)
             marks[MOVING] = 1
             reals[AT], reals[AT + 1], reals[AT + 2] = v[_X], v[_Y], v[_Z]
         return 0

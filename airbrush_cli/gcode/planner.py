@@ -187,7 +187,7 @@ def _plan(codes, values, settings, seconds, standing, chord_budget):
     unit, last_unit, corner = np.zeros(3), np.zeros(3), np.zeros(3)
     target = np.empty((1, 3))
     last_nominal = 0.0
-    head, tail, planned = 0, 0, 0
+    head, tail, planned = np.int64(0), np.int64(0), np.int64(0)
     deviation, tolerance, idle = 0.0, 0.0, 0.0
     stale = True
     rows = len(codes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from airbrush_cli import colour, units
+from airbrush_cli import units
 from airbrush_cli.gcode import moves, reader
 from airbrush_cli.pen.draw import coverage
 from airbrush_cli.schemas.machine import Machine
@@ -58,8 +58,7 @@ def replay(
     if paths:
         page = {"x": page_mm[0], "y": page_mm[1]}
         layer = PenVectors.build(page_mm=page, pen_width_mm=pen_width_mm, paths=[{"points": path} for path in paths])
-        # As pen.draw does it: the pen's share of a pixel darkens its sRGB value.
-        picture = colour.srgb_to_linear(colour.linear_to_srgb(picture) * (1.0 - coverage(layer, size_px)[..., None]))
+        picture = picture * (1.0 - coverage(layer, size_px)[..., None])
     return picture
 
 

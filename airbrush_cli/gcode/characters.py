@@ -1,0 +1,38 @@
+"""Characters by name, for the compiled readers: they see bytes, and numba has no constants for characters."""
+
+LF = 10
+CR = 13
+SPACE = 32
+HASH = ord("#")
+DOLLAR = ord("$")
+OPEN = ord("(")
+CLOSE = ord(")")
+STAR = ord("*")
+PLUS = ord("+")
+MINUS = ord("-")
+POINT = ord(".")
+ZERO = ord("0")
+ONE = ord("1")
+EIGHT = ord("8")
+NINE = ord("9")
+SEMICOLON = ord(";")
+EQUALS = ord("=")
+
+A_ = ord("A")
+C_ = ord("C")
+E_ = ord("E")
+F_ = ord("F")
+G_ = ord("G")
+H_ = ord("H")
+I_ = ord("I")
+J_ = ord("J")
+L_ = ord("L")
+M_ = ord("M")
+N_ = ord("N")
+P_ = ord("P")
+R_ = ord("R")
+S_ = ord("S")
+T_ = ord("T")
+X_ = ord("X")
+Y_ = ord("Y")
+Z_ = ord("Z")
