@@ -49,11 +49,11 @@ def degenerate_strokes(generator: np.random.Generator) -> NDArray[np.float64]:
 
 
 def worst_error(found: NDArray, wanted: NDArray) -> float:
-    """The largest relative error; what is a thousandth of the stroke's gradient of its kind counts as that much."""
+    """The largest relative error; below a hundredth of the stroke's gradient of its kind, relative to that."""
     worst = 0.0
     for columns in KINDS.values():
         scale = np.abs(wanted[:, columns])
-        scale = np.maximum(scale, 1e-3 * scale.max(axis=1, keepdims=True) + 1e-12)
+        scale = np.maximum(scale, 1e-2 * scale.max(axis=1, keepdims=True) + 1e-12)
         worst = max(worst, float((np.abs(found - wanted)[:, columns] / scale).max()))
     return worst
 

@@ -16,8 +16,8 @@ colour ink (trilinear from the colour table) the light C becomes
     alpha_over:  C (1 − a) + ink a          multiply:  C (1 − a (1 − ink)).
 
 A stroke of no length has no direction, so its coverage would have no gradient. Therefore a stroke whose control points
-have a root mean square distance rho < 0.2 mm from their mean is drawn in towards it by the factor s = tau (2 − tau),
-tau = (rho / 0.2 mm)². What z and v change along the stroke is drawn in by the same factor with 0.5 mm: no machine
+have a root mean square distance rho < 0.05 mm from their mean is drawn in towards it by the factor s = tau (2 − tau),
+tau = (rho / 0.05 mm)². What z and v change along the stroke is drawn in by the same factor with 0.5 mm: no machine
 changes them much within a fraction of a millimetre. Where a path lies exactly upon itself, or a pixel equally near to
 two parts of it, the nearest point is ambiguous and no gradient exists; backends give that of one of the parts.
 """

@@ -12,6 +12,8 @@ from airbrush_cli.twin.profile import CUT2
 # Pixels of a tile; 12 x 12 measured fastest from 454x640 to 908x1280.
 TILE_W, TILE_H = 12, 12
 CUT = math.sqrt(CUT2)
+# Polylines that go no farther from their start than this need distances of a precision relative to their own size.
+SHORT_MM = 0.5
 
 KERNEL = {"cache": True, "fastmath": True, "error_model": "numpy", "nogil": True}
 # Helpers become part of the kernels: as functions of their own, a kernel fresh from the compiler and the same kernel
@@ -21,14 +23,17 @@ HELPER = {"fastmath": True, "error_model": "numpy", "forceinline": True}
 
 @njit(**KERNEL)
 def chord_table(nodes, starts):
-    """Return the chord that begins at each node, (M, 10), and the greatest cut-off radius of each polyline, (N,).
+    """Return the chord that begins at each node, (M, 11), and the greatest cut-off radius of each polyline, (N,).
 
     Columns: start x y, vector x y, 1/length² (0 for a point), sigma and its change, opacity and its change, cut-off
-    radius.
+    radius, and 1 if the whole polyline is short.
     """
-    table = np.zeros((nodes.shape[0], 10))
+    table = np.zeros((nodes.shape[0], 11))
     reach = np.zeros(starts.shape[0] - 1)
     for s in range(starts.shape[0] - 1):
+        extent = 0.0
+        for k in range(starts[s], starts[s + 1]):
+            extent = max(extent, abs(nodes[k, 0] - nodes[starts[s], 0]), abs(nodes[k, 1] - nodes[starts[s], 1]))
         for k in range(starts[s], starts[s + 1] - 1):
             ex = nodes[k + 1, 0] - nodes[k, 0]
             ey = nodes[k + 1, 1] - nodes[k, 1]
@@ -43,6 +48,7 @@ def chord_table(nodes, starts):
             table[k, 7] = nodes[k, 3]
             table[k, 8] = nodes[k + 1, 3] - nodes[k, 3]
             table[k, 9] = CUT * max(nodes[k, 2], nodes[k + 1, 2])
+            table[k, 10] = extent < SHORT_MM
             reach[s] = max(reach[s], table[k, 9])
     return table, reach
 

@@ -34,6 +34,7 @@ _H0, _H1, _H2 = np.float32(1.0 / CUT2), np.float32(C1 / CUT2), np.float32(C2 / C
 _CUT2 = np.float32(CUT2)
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 _I, _II, _C = np.uint64(1), np.uint64(2), np.uint64(3)
+_FAR = np.float32(1e30)
 _NONE, _BIT, _LAST_BIT = np.int32(0), np.int32(1), np.float32(31.0)
 
 # Near a joint, rounding must not let the end of one chord win over the inside of the next, because only there sigma
@@ -42,8 +43,44 @@ _HANDICAP, _HEAD_START = np.float32(1e-6), np.float32(1e-7)
 
 
 @njit(**HELPER)
+def _nearest_short(tile, film, table, chord, count, cx, cy):
+    """`_nearest` for polylines that are much shorter than pixels are far from them.
+
+    With p a pixel's and c the nearest point's place from the first chord's start, |p − c|² = p² + c (c − 2 p): compared
+    is the second term alone, in which the chords differ.
+    """
+    ox, oy = table[chord, 0], table[chord, 1]
+    ox32, oy32 = np.float32(ox - cx), np.float32(oy - cy)
+    for i in range(_P):
+        film[i] = _FAR
+    for k in range(count):
+        row = table[chord + k]
+        gx, gy = np.float32(row[2] * row[4]), np.float32(row[3] * row[4])
+        ax, ay, ex, ey = np.float32(row[0] - ox), np.float32(row[1] - oy), np.float32(row[2]), np.float32(row[3])
+        sa, sd, oa, od = np.float32(row[5]), np.float32(row[6]), np.float32(row[7]), np.float32(row[8])
+        tk = np.float32(k)
+        for i in range(_P):
+            x, y = tile[_X + i] - ox32, tile[_Y + i] - oy32
+            u = min(max(gx * (x - ax) + gy * (y - ay), _ZERO), _ONE)
+            px, py = ax + u * ex, ay + u * ey
+            term = px * (px - _TWO * x) + py * (py - _TWO * y)
+            best, t, sigma, opacity = film[i], film[_P + i], film[_P2 + i], film[_P3 + i]
+            closer = term < best
+            film[i] = term if closer else best
+            film[_P + i] = u + tk if closer else t
+            film[_P2 + i] = sa + u * sd if closer else sigma
+            film[_P3 + i] = oa + u * od if closer else opacity
+    for i in range(_P):
+        x, y = tile[_X + i] - ox32, tile[_Y + i] - oy32
+        film[i] = max(x * x + y * y + film[i], _ZERO)
+
+
+@njit(**HELPER)
 def _nearest(tile, film, table, chord, count, cx, cy):
     """Write squared distance, t, sigma and opacity of the nearest point of `count` chords, for every pixel."""
+    if table[chord, 10] > 0.0:
+        _nearest_short(tile, film, table, chord, count, cx, cy)
+        return
     for k in range(count):
         row = table[chord + k]
         ax64, ay64 = row[0] - cx, row[1] - cy

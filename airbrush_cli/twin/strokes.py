@@ -14,7 +14,7 @@ from airbrush_cli.twin.luts import Luts
 CHORDS = 8
 # A stroke whose control points lie closer together than this (root mean square distance from their mean, mm) is drawn
 # in towards a dot, so that gradients exist for strokes of no length.
-DOT_MM = 0.2
+DOT_MM = 0.05
 # The same for what z and v change along the stroke: no machine changes them much within a fraction of a millimetre, and
 # where along so short a stroke the nearest point lies is beyond float32.
 RAMP_MM = 0.5
