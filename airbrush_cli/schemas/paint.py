@@ -54,7 +54,7 @@ class Perception(Model):
     """The finish with LPIPS's own gradient."""
 
     net: Literal["alex", "vgg", "squeeze"] = "alex"
-    at: Unit = 0.45  # share of the budget at which it starts
+    at: Unit = 0.6  # share of the budget at which it starts
     weight: NonNegative = 0.004
     every: Count = 3  # steps between fresh LPIPS gradients
 
