@@ -21,6 +21,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PIP) -e .
 	@$(BIN)/python -m airbrush_cli.lpips_weights || \
 	  echo "LPIPS will be reported as missing until 'make weights' succeeds." >&2
+	@echo "Compiling the kernels, once ..."
+	@folder=$$(mktemp -d) && $(BIN)/airbrush preprocess examples/dusk.png -q -o $$folder --set 'render_px={w: 227, h: 320}' | \
+	  $(BIN)/airbrush paint -q --strokes 50 --effort draft --set work.draft=200 | $(BIN)/airbrush gcode dryrun -q >/dev/null; \
+	  rm -rf $$folder
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed

@@ -137,10 +137,10 @@ def paint_job(
     seconds = time.monotonic() - started
     folder = folder.update(
         state="partial" if partial else "painted",
-        passes=[
+        passes=(
             Pass(name="cmy", strokes_path="strokes.yaml"),
             Pass(name="pen", vectors_path=folder.job.inputs.pen_layer_path),
-        ],
+        ),
         limits=folder.job.limits.model_copy(update={"max_strokes": settings.strokes}),
         artifacts=folder.job.artifacts.model_copy(
             update={
