@@ -55,8 +55,8 @@ class Perception(Model):
 
     net: Literal["alex", "vgg", "squeeze"] = "alex"
     at: Unit = 0.6  # share of the budget at which it starts
-    weight: NonNegative = 0.004
-    every: Count = 3  # steps between fresh LPIPS gradients
+    weight: NonNegative = 0.003
+    every: Count = 2  # steps between fresh LPIPS gradients
 
 
 class PaintSettings(Model):
