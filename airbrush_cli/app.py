@@ -195,6 +195,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status. The one place where exceptions become statuses."""
+    # Before torch is loaded: its threads would spin while they wait, on cores that the twin's threads need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     streams = console.current()
     streams.configure(console.Settings())
     try:
