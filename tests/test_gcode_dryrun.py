@@ -156,6 +156,10 @@ def test_absurd_coordinates_end_in_a_report():
     documents.dump(report.to_data())
 
 
+def test_settings_in_a_file_end_in_a_report():
+    assert check("$120=30\nG1 X100 F6000\n").seconds > check("G1 X100 F6000\n").seconds
+
+
 def test_settings_are_read_as_the_controller_prints_them():
     text = "Grbl 1.1f ['$' for help]\n$$\n$0=10\n$1=25\n$110=6000.000\n$132=31 (z max travel, mm)\n$33=1\nok\n"
     read = settings.parse(text, "s.txt", AIRBRUSH.grbl)

@@ -28,6 +28,7 @@ PURGE_SECTION, STROKE_SECTION, END_SECTION = 1, 2, 3
 
 # Columns of `values`.
 X, Y, Z, RATE, DWELL, OFFSET_0, OFFSET_1, RADIUS = range(8)
+NUMBER = OFFSET_0  # of a setting, whose value is the RATE
 
 LINE_BUFFER = 80
 REALTIME = b"\x18!?~"

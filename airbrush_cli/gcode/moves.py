@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def"
 """The moves of a reading as arrays: where they start and end, how far they reach, what they are for."""
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from airbrush_cli.compiled import njit
 from airbrush_cli.gcode import grbl, planner
 from airbrush_cli.gcode.reader import Reading
 
@@ -68,15 +70,31 @@ def of(reading: Reading) -> Moves:
     with np.errstate(invalid="ignore", over="ignore"):
         step = end - start
         length = np.sqrt(step[0] ** 2 + step[1] ** 2 + step[2] ** 2)
-        for row in np.flatnonzero((kind == grbl.ARC_CW) | (kind == grbl.ARC_CCW)).tolist():
-            path = arc_path(start[:, row], reading, row)
-            low[:, row], high[:, row] = path.min(axis=0), path.max(axis=0)
-            length[row] = np.sqrt((np.diff(path, axis=0) ** 2).sum(axis=1)).sum()
+        arcs = np.flatnonzero((kind == grbl.ARC_CW) | (kind == grbl.ARC_CCW))
+        _measure_arcs(arcs, start, reading.values, reading.codes, low, high, length)
         feed = reading.values[:, grbl.RATE].astype(np.float64)
         inverse = (code & grbl.INVERSE_TIME) != 0
         if inverse.any():
             feed[inverse] *= length[inverse]
     return Moves(start, end, low, high, length, kind, columns[1], code, columns[2], columns[3], feed)
+
+
+@njit(cache=True)
+def _measure_arcs(rows, start, values, codes, low, high, length):
+    """Put the corners and the length of arcs in place of those of their chords from start to end."""
+    at = np.empty(3)
+    for row in rows:
+        length[row] = 0.0
+        at[:] = start[:, row]
+        points = planner.arc_points(at, values[row], codes[row, 0], _ARC_TOLERANCE_MM, _ARC_CHORDS)
+        for point in points:
+            square = 0.0
+            for axis in range(3):
+                square += (point[axis] - at[axis]) ** 2
+                at[axis] = point[axis]
+                low[axis, row] = min(low[axis, row], point[axis])
+                high[axis, row] = max(high[axis, row], point[axis])
+            length[row] += np.sqrt(square)
 
 
 def arc_path(start: Floats, reading: Reading, row: int) -> Floats:

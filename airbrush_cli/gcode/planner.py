@@ -195,7 +195,7 @@ def _plan(codes, values, settings, seconds, standing, chord_budget):
         code = codes[row, 0] if row < rows else grbl.NO_MOTION | grbl.STOP_BEFORE
         kind = code & grbl.KIND_MASK
         if kind == grbl.SETTING:
-            settings[codes[row, 2]] = values[row, grbl.RATE]
+            settings[int(values[row, grbl.NUMBER])] = values[row, grbl.RATE]
             stale = True
         if stale:
             for k in range(3):

@@ -167,7 +167,7 @@ def _read(data, settings, now, reals, systems, marks, codes, values, errors, str
                             codes,
                             values,
                         )
-                        codes[row, 2] = stored
+                        values[row, grbl.NUMBER] = stored
                     if words_at:
                         # The words behind `$J=` and `$N0=` are short: read them from the gathered text.
                         jog = text[1] == J_
