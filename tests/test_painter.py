@@ -8,7 +8,7 @@ import pytest
 from airbrush_cli import colour, config
 from airbrush_cli.painter.clock import WallClock, WorkClock
 from airbrush_cli.painter.gamut import map_to_gamut
-from airbrush_cli.painter.loss import srgb_mse, srgb_slope
+from airbrush_cli.painter.loss import srgb_encoded, srgb_mse
 from airbrush_cli.painter.plan import Planner, Progress
 from airbrush_cli.painter.strategist import ErrorStrategist
 from airbrush_cli.schemas.paint import PaintSettings
@@ -60,7 +60,7 @@ def test_plans_keep_to_bounds_and_every_stroke_shows(kind: str) -> None:
     twin = Twin(LUTS)
     picture, tape = twin.forward(strokes, SIZE)
     assert np.isfinite(picture).all() and picture.min() >= 0 and picture.max() <= 1
-    assert (twin.influence(tape, srgb_slope(picture))[1] >= 0.5 / 255).all()
+    assert (twin.influence(tape, srgb_encoded(picture)[1])[1] >= 0.5 / 255).all()
     assert psnr(strokes, pictures[kind]) > psnr(strokes[:0], pictures[kind])
 
 

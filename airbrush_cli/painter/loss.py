@@ -67,6 +67,21 @@ def srgb_mse(picture: NDArray[np.float32], target: NDArray[np.float32]) -> tuple
     return sum(share(task, _BLOCKS)) / picture.size, gradient
 
 
-def srgb_slope(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return d sRGB / d light at (H, W, 3) linear RGB, clipped to [0, 1]."""
-    return _SLOPE[np.rint(np.sqrt(np.clip(picture, 0.0, 1.0)) * _ENTRIES).astype(np.int32)]
+@njit(fastmath=True, cache=True, error_model="numpy", nogil=True)
+def _encode(picture, curve, slope, values, slopes, first, last):
+    for i in range(first, last):
+        for j in range(picture.shape[1]):
+            for k in range(3):
+                root = np.sqrt(min(max(picture[i, j, k], np.float32(0)), np.float32(1))) * np.float32(curve.size - 1)
+                index = min(int(root), curve.size - 2)
+                part = root - np.float32(index)
+                values[i, j, k] = curve[index] + part * (curve[index + 1] - curve[index])
+                slopes[i, j, k] = slope[index] + part * (slope[index + 1] - slope[index])
+
+
+def srgb_encoded(picture: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the sRGB values of (H, W, 3) linear RGB, clipped to [0, 1], and their derivatives by the light."""
+    values, slopes = np.empty_like(picture), np.empty_like(picture)
+    edges = np.linspace(0, len(picture), _BLOCKS + 1).astype(np.int64)
+    share(lambda block: _encode(picture, _CURVE, _SLOPE, values, slopes, edges[block], edges[block + 1]), _BLOCKS)
+    return values, slopes

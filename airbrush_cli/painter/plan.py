@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from airbrush_cli import colour, units
 from airbrush_cli.painter.clock import Clock
-from airbrush_cli.painter.loss import srgb_mse, srgb_slope
+from airbrush_cli.painter.loss import srgb_encoded, srgb_mse
 from airbrush_cli.painter.strategist import Strategist
 from airbrush_cli.painter.technician import StepSizes, Technician
 from airbrush_cli.schemas.paint import PaintSettings
@@ -113,7 +113,7 @@ class Planner:
         height, width = self._target.shape[:2]
         while len(strokes):
             picture, tape = self._twin.forward(strokes, (width, height))
-            peak = self._twin.influence(tape, srgb_slope(picture))[1]
+            peak = self._twin.influence(tape, srgb_encoded(picture)[1])[1]
             if (peak >= _INVISIBLE).all():
                 break
             strokes = strokes[peak >= _INVISIBLE]
@@ -165,7 +165,7 @@ class Planner:
         sRGB error and s the slope of sRGB. The second term is the gradient along the stroke's own opacity.
         """
         _, gradient = srgb_mse(picture, srgb)
-        energy, _ = self._twin.influence(tape, srgb_slope(picture))
+        energy, _ = self._twin.influence(tape, srgb_encoded(picture)[1])
         return energy / picture.size - self._twin.opacity_pull(tape, gradient)
 
     def _step(self, fraction: float) -> None:
@@ -199,11 +199,11 @@ class Planner:
         assert self._perception
         stale = self._perceived is None or self._perceived.shape != picture.shape
         if stale or self._since_perceived >= self._settings.perception.every:
-            light = np.clip(picture, 0, 1)
-            _, gradient = self._perception(colour.linear_to_srgb(light).astype(np.float32))
-            self._perceived = gradient * srgb_slope(light)
+            srgb, slope = srgb_encoded(picture)
+            _, gradient = self._perception(srgb)
+            self._perceived = gradient * slope
             self._since_perceived = 0
-            self._clock.spend(_PERCEPTION_WORK * light.size / 3e6)
+            self._clock.spend(_PERCEPTION_WORK * picture.size / 3e6)
         self._since_perceived += 1
         assert self._perceived is not None
         return self._perceived
