@@ -88,9 +88,7 @@ def check(data: bytes, machine: Machine, settings: GrblSettings | None = None, f
     drawn_mm, travel_mm, purge_mm, _ = np.bincount(purpose, rows.length, minlength=4).tolist()
     by_ink = np.bincount(rows.ink, np.where(purpose == 0, rows.length, 0.0), minlength=len(reading.inks))
 
-    xy, z = machine.feeds.max_xy_mm_s * 60.0, machine.feeds.max_z_mm_s * 60.0
-    max_rate = np.minimum(controller.max_rate, (xy, xy, z))
-    found, count = violations.of_moves(rows, machine, max_rate, LISTED)
+    found, count = violations.of_moves(rows, machine, moves.max_rate(machine, controller), LISTED)
     bytes_found, bytes_count = violations.of_bytes(data, LISTED)
     errors = _describe_errors(data, reading)
     without_feed = [

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from airbrush_cli.compiled import njit
 from airbrush_cli.gcode import grbl, planner
 from airbrush_cli.gcode.reader import Reading
+from airbrush_cli.schemas.machine import GrblSettings, Machine
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -19,6 +20,8 @@ Mask = NDArray[np.bool_]
 # Chords of an arc, for its length and its reach.
 _ARC_TOLERANCE_MM = 1e-3
 _ARC_CHORDS = 4096.0
+# What a coordinate's rounding, in the file and in 32 bits, may add to a move along an axis.
+_SLACK_STEP_MM = 1e-4
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,30 @@ def of(reading: Reading) -> Moves:
         if inverse.any():
             feed[inverse] *= length[inverse]
     return Moves(start, end, low, high, length, kind, columns[1], code, columns[2], columns[3], feed)
+
+
+def fastest(moves: Moves, max_rate: Floats) -> Floats:
+    """Return the (R,) fastest feeds that no axis has to cut, mm/min; in arcs the plane's slowest axis counts.
+
+    Args:
+        moves: the moves.
+        max_rate: (3,) fastest rates of the axes, mm/min.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        step = np.maximum(np.abs(moves.end - moves.start) - _SLACK_STEP_MM, 0.0)
+        allowed = np.minimum(max_rate[0] / step[0], max_rate[1] / step[1])
+        allowed = np.minimum(allowed, max_rate[2] / step[2]) * moves.length
+    if moves.arcs.any():
+        plane = moves.code[moves.arcs] >> grbl.PLANE_SHIFT & 3
+        slowest = np.array([max_rate[[0, 1]].min(), max_rate[[0, 2]].min(), max_rate[[1, 2]].min()])
+        allowed[moves.arcs] = slowest[np.minimum(plane, 2)]
+    return allowed
+
+
+def max_rate(machine: Machine, controller: GrblSettings) -> Floats:
+    """Return the (3,) fastest rates of the axes, mm/min: the lower of the machine's and its controller's."""
+    xy, z = machine.feeds.max_xy_mm_s * 60.0, machine.feeds.max_z_mm_s * 60.0
+    return np.minimum(controller.max_rate, (xy, xy, z))
 
 
 @njit(cache=True)

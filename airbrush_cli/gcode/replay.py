@@ -29,8 +29,8 @@ def replay(
 ) -> NDArray[np.float32]:
     """Paint what a file's moves at a feed paint.
 
-    Moves after an ink was named (`(MIX C0.1 M0.2 Y0.3)`) spray it, at the height and the speed that the file asks for;
-    moves before that draw with the pen. Purges leave nothing on the paper.
+    Moves after an ink was named (`(MIX C0.1 M0.2 Y0.3)`) spray it, at the height and the speed that the file asks for,
+    as far as the axes' rates allow; moves before that draw with the pen. Purges leave nothing on the paper.
 
     Args:
         data: the file's bytes.
@@ -46,9 +46,10 @@ def replay(
     """
     reading = reader.read(data, reader.settings_table(machine.grbl))
     rows = moves.of(reading)
+    speed = np.minimum(rows.feed, moves.fastest(rows, moves.max_rate(machine, machine.grbl))) / 60.0
     painting = rows.feeds & ~rows.purges
     sprayed = painting & (rows.ink > 0)
-    polylines = _sprayed(reading, rows, sprayed, machine, luts, page_mm[1])
+    polylines = _sprayed(reading, rows, sprayed, speed, machine, luts, page_mm[1])
     picture = render_polylines(polylines, luts, size_px, canvas, page_mm)
     drawn = painting & (rows.ink == 0)
     if machine.has_z:
@@ -73,8 +74,11 @@ def _runs(rows: moves.Moves, chosen: NDArray[np.bool_]) -> list[tuple[int, int]]
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(index, cuts)]
 
 
-def _path(reading: reader.Reading, rows: moves.Moves, first: int, last: int) -> tuple[Floats, Floats]:
-    """Return the (K, 3) points of consecutive moves, and the (K - 1,) speeds over the paper between them, mm/s."""
+def _path(reading: reader.Reading, rows: moves.Moves, speed: Floats, first: int, last: int) -> tuple[Floats, Floats]:
+    """Return the (K, 3) points of consecutive moves, and the (K - 1,) speeds over the paper between them.
+
+    `speed` has the speeds of all rows in space, (R,).
+    """
     points, speeds = [rows.start[:, first][None]], []
     for row in range(first, last):
         if rows.arcs[row]:
@@ -85,10 +89,10 @@ def _path(reading: reader.Reading, rows: moves.Moves, first: int, last: int) -> 
         length = np.linalg.norm(step, axis=1)
         plane = np.linalg.norm(step[:, :2], axis=1)
         points.append(part[1:])
-        speeds.append(rows.feed[row] / 60.0 * np.divide(plane, length, out=np.zeros_like(plane), where=length > 0))
-    path, speed = np.concatenate(points), np.concatenate(speeds)
+        speeds.append(speed[row] * np.divide(plane, length, out=np.zeros_like(plane), where=length > 0))
+    path, over_paper = np.concatenate(points), np.concatenate(speeds)
     moved = np.concatenate([[True], np.any(np.diff(path[:, :2], axis=0) != 0, axis=1)])
-    return path[moved], speed[moved[1:]]
+    return path[moved], over_paper[moved[1:]]
 
 
 def _node_speeds(points: Floats, speed: Floats) -> Floats:
@@ -109,17 +113,18 @@ def _sprayed(
     reading: reader.Reading,
     rows: moves.Moves,
     chosen: NDArray[np.bool_],
+    speed: Floats,
     machine: Machine,
     luts: Luts,
     height_mm: float,
 ) -> Polylines:
     nodes, counts, inks = [np.empty((0, 4))], [0], []
     for first, last in _runs(rows, chosen):
-        points, speed = _path(reading, rows, first, last)
+        points, over_paper = _path(reading, rows, speed, first, last)
         if len(points) < 2:
             continue
         z = points[:, 2] if machine.has_z else np.full(len(points), machine.nozzle_z_mm)
-        spots = look_up(luts, z, _node_speeds(points[:, :2], speed))
+        spots = look_up(luts, z, _node_speeds(points[:, :2], over_paper))
         nodes.append(np.column_stack([_to_image(points[:, :2], machine, height_mm), spots]))
         counts.append(len(points))
         inks.append(reading.inks[rows.ink[first]])
@@ -137,7 +142,7 @@ def _pen_paths(
     offset = np.array([machine.pen.offset_mm.x, machine.pen.offset_mm.y])
     paths = []
     for first, last in _runs(rows, chosen):
-        points, _ = _path(reading, rows, first, last)
+        points, _ = _path(reading, rows, rows.feed, first, last)
         if len(points) > 1:
             plane = _to_image(points[:, :2] + offset, machine, page_mm[1])
             paths.append([(x, y) for x, y in np.clip(plane, 0.0, page_mm).tolist()])

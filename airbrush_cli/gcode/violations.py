@@ -7,8 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from airbrush_cli.gcode import grbl
-from airbrush_cli.gcode.moves import Moves
+from airbrush_cli.gcode.moves import Moves, fastest
 from airbrush_cli.schemas.machine import Machine
 
 Found = tuple[int, str, str]  # line, kind, message
@@ -16,7 +15,6 @@ Found = tuple[int, str, str]  # line, kind, message
 # What 32-bit floats, and a writer's rounding, may be off by.
 SLACK_MM = 5e-4
 _SLACK_FEED = 1e-3
-_SLACK_STEP_MM = 1e-4
 
 _REALTIME = {
     0x18: "resets the controller",
@@ -47,7 +45,7 @@ def of_moves(moves: Moves, machine: Machine, max_rate: NDArray[np.float64], limi
         for axis, (low, high) in enumerate(machine.limits):
             outside = moves.moves & ~((moves.low[axis] >= low - SLACK_MM) & (moves.high[axis] <= high + SLACK_MM))
             checks.append((np.flatnonzero(outside), _limit_message(moves, axis, low, high)))
-    allowed = _allowed(moves, max_rate)
+    allowed = fastest(moves, max_rate)
     too_fast = moves.feeds & (moves.length > 0) & (moves.feed > allowed * (1.0 + _SLACK_FEED))
     checks.append((np.flatnonzero(too_fast), _feed_message(moves, allowed)))
     if machine.safety.purge_zone_mm:
@@ -86,19 +84,6 @@ def _limit_message(moves: Moves, axis: int, low: float, high: float) -> Callable
         return "soft_limit", f"{'XYZ'[axis]}{beyond:.6g} is outside of the work area, {low:g} to {high:g} mm"
 
     return message
-
-
-def _allowed(moves: Moves, max_rate: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (R,) fastest feeds that no axis has to cut, mm/min; in arcs the plane's slowest axis counts."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        step = np.maximum(np.abs(moves.end - moves.start) - _SLACK_STEP_MM, 0.0)
-        allowed = np.minimum(max_rate[0] / step[0], max_rate[1] / step[1])
-        allowed = np.minimum(allowed, max_rate[2] / step[2]) * moves.length
-    if moves.arcs.any():
-        plane = moves.code[moves.arcs] >> grbl.PLANE_SHIFT & 3
-        slowest = np.array([max_rate[[0, 1]].min(), max_rate[[0, 2]].min(), max_rate[[1, 2]].min()])
-        allowed[moves.arcs] = slowest[np.minimum(plane, 2)]
-    return allowed
 
 
 def _feed_message(moves: Moves, allowed: NDArray[np.float64]) -> Callable[[int], tuple[str, str]]:

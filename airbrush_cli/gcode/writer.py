@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from airbrush_cli import geometry, units
 from airbrush_cli.errors import InputError, JobError
 from airbrush_cli.gcode.macros import Macros
+from airbrush_cli.gcode.moves import max_rate
 from airbrush_cli.gcode.program import Program
 from airbrush_cli.gcode.zone import keep_clear, passes_through
 from airbrush_cli.pen.curves import flatten
@@ -172,8 +173,8 @@ def segment_feeds(points: Floats, speed: Floats, machine: Machine) -> Floats:
     steps = np.diff(points, axis=0)
     length = np.linalg.norm(steps, axis=1)
     plane = np.linalg.norm(steps[:, :2], axis=1)
-    xy, z = machine.feeds.max_xy_mm_s * 60.0, machine.feeds.max_z_mm_s * 60.0
-    rates = np.minimum(machine.grbl.max_rate, (xy, xy, z))
+    rates = max_rate(machine, machine.grbl)
+    xy = machine.feeds.max_xy_mm_s * 60.0
     with np.errstate(divide="ignore", invalid="ignore"):
         feed = np.where(plane > 0, 60.0 * speed * length / plane, 60.0 * speed)
         most = np.nanmin(np.column_stack([rates * length[:, None] / np.abs(steps), xy * length / plane]), axis=1)
