@@ -58,7 +58,7 @@ def write_job(
     if strokes and texts.air_on is not None:
         path = folder.path(strokes)
         document = documents.load(path, StrokesDocument)
-        header = [*made_by, f"strokes sha256 {files.sha256_file(path)}"]
+        header = [*made_by, f"strokes {files.sha256_file(path)}"]
         array, ids = document.to_array(), document.ids
         if order == "travel":
             chosen = _ordered(array, machine, document)
@@ -68,7 +68,7 @@ def write_job(
         artifacts["cmy_gcode_out"] = f"{name}_cmy.gcode"
     if texts.pen_down is not None and resume_from is None:
         path = folder.path(folder.job.inputs.pen_layer_path)
-        header = [*made_by, f"pen sha256 {files.sha256_file(path)}"]
+        header = [*made_by, f"pen {files.sha256_file(path)}"]
         vectors = documents.load(path, PenVectors)
         text = writer.write_pen(vectors, machine, header, macros=texts, order=order)
         files.write_text(target / f"{name}_pen.gcode", text)
