@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from airbrush_cli.schemas.base import Document, Model, Positive
 
 Layering = Literal["alpha_over", "multiply"]
+Backend = Literal["auto", "cpu", "triton"]
 
 
 def _increasing(axis: list[float]) -> list[float]:
@@ -103,7 +104,7 @@ class LutsDocument(Document):
 class Rasterizer(Model):
     """Which backend renders; `auto` is the fastest that the device has."""
 
-    backend: Literal["auto", "cpu", "triton"] = "auto"
+    backend: Backend = "auto"
 
 
 class PhysicsConfig(Model):

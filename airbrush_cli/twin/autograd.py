@@ -1,4 +1,4 @@
-"""The twin as one differentiable torch operation."""
+"""The twin as one differentiable torch operation, on the device where the strokes are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from airbrush_cli.twin import render as on_cpu
 from airbrush_cli.twin.luts import Luts
+from airbrush_cli.twin.model import resolve_backend
 from airbrush_cli.units import A4_MM
 
 
@@ -58,4 +59,8 @@ def render(
     Returns:
         (H, W, 3) float32 linear RGB on the strokes' device; gradients flow to `strokes` and `canvas`.
     """
+    if strokes.is_cuda and resolve_backend("cuda") == "triton":
+        from airbrush_cli.twin import cuda
+
+        return cuda.render(strokes, canvas, luts, size_px, page_mm)
     return _Render.apply(strokes, canvas, luts, size_px, page_mm)  # type: ignore[no-untyped-call]

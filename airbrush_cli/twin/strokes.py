@@ -64,12 +64,13 @@ class Polylines:
         return len(self.ink)
 
 
-def _bernstein() -> NDArray[np.float64]:
+def bernstein() -> NDArray[np.float64]:
+    """Return the weights (CHORDS + 1, 4) of the control points in the nodes of a stroke."""
     t = np.linspace(0.0, 1.0, CHORDS + 1)
     return np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], axis=1)
 
 
-_WEIGHTS = _bernstein()
+_WEIGHTS = bernstein()
 
 
 @njit(**_HELPER)
