@@ -103,7 +103,12 @@ class Command(TyperCommand):
         names = ("quiet", "verbose", "log_file", "json_logs", "debug")
         settings = console.Settings(**{name: meta[f"airbrush.{name}"] for name in names if f"airbrush.{name}" in meta})
         console.current().configure(settings)
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # Whoever reads the results has had enough. Caught here, because typer would make it status 1.
+            _silence_stdout()
+            raise typer.Exit from error
 
 
 class LazyGroup(TyperGroup):
@@ -208,9 +213,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.status
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        _silence_stdout()
-        return ExitStatus.OK
     except SystemExit as exit_:
         return int(exit_.code or 0)
     except Exception as error:

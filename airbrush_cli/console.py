@@ -64,12 +64,6 @@ class Console:
 
     def configure(self, settings: Settings) -> None:
         """Route log records: to standard error for people, and to a file when one is named. May be called again."""
-        self.settings = settings
-        root = logging.getLogger()
-        for handler in list(root.handlers):
-            if getattr(handler, "from_console", False):
-                root.removeHandler(handler)
-                handler.close()
         handlers: list[logging.Handler] = [logging.StreamHandler(self.stderr)]
         level = logging.ERROR if settings.quiet else logging.DEBUG if settings.verbose else logging.INFO
         handlers[0].setLevel(level)
@@ -82,6 +76,12 @@ class Console:
                 raise InputError(f"{settings.log_file}: cannot write the log: {error.strerror or error}") from error
             handlers[1].setLevel(logging.DEBUG)
             handlers[1].setFormatter(_JsonFormatter() if settings.json_logs else _FileFormatter())
+        self.settings = settings
+        root = logging.getLogger()
+        for handler in list(root.handlers):
+            if getattr(handler, "from_console", False):
+                root.removeHandler(handler)
+                handler.close()
         for handler in handlers:
             handler.from_console = True  # type: ignore[attr-defined]
             root.addHandler(handler)

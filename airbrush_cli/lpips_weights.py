@@ -206,7 +206,7 @@ def _index() -> str:
         return url
     pip = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
     try:
-        answer = subprocess.run(pip, capture_output=True, text=True, timeout=_SOCKET_TIMEOUT_S, check=False)
+        answer = subprocess.run(pip, capture_output=True, text=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
         return _INDEX
     return answer.stdout.strip() or _INDEX

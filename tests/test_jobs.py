@@ -160,6 +160,8 @@ def test_ctrl_c_keeps_the_best_so_far(painted: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "airbrush_cli.app", "paint", str(job), "--time", "200", "--no-gcode", "-v"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell that runs the tests in the background makes them ignore the signal, and so its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stderr
     for line in process.stderr:
