@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -20,7 +21,10 @@ from airbrush_cli.painter.strategist import Strategist
 from airbrush_cli.painter.technician import StepSizes, Technician
 from airbrush_cli.schemas.paint import PaintSettings
 from airbrush_cli.schemas.stroke import rounded
-from airbrush_cli.twin.model import Tape, Twin
+from airbrush_cli.twin.model import Twin
+
+if TYPE_CHECKING:
+    from airbrush_cli.twin.model import Tape
 
 log = logging.getLogger(__name__)
 
