@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +51,32 @@ def test_light_and_gradients_are_those_of_the_reference(layering: Any, part: int
     by_canvas = render.backward(tape, upstream, want_canvas=True)[1]
     assert by_canvas is not None
     np.testing.assert_allclose(below.grad.cpu().numpy(), by_canvas, rtol=0, atol=1e-4)
+
+
+COMPILE = """
+from triton import compile
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from airbrush_cli.twin import triton_kernels as kernels
+
+types = {"tile_starts": "*i64", "order": "*i64", "members": "*i32", "stroke_starts": "*i32", "covers": "*i8",
+         "node_gradient": "*fp64", "ink_gradient": "*fp64", "CHORDS": "constexpr", "BLOCK": "constexpr"}
+types |= dict.fromkeys(["strokes", "tiles", "columns"], "i32")
+types |= dict.fromkeys(["pitch_x", "pitch_y", "half", "ink_one", "ink_colour"], "fp32")
+for kernel, warps in ((kernels.cull, 4), (kernels.paint, 4), (kernels.paint_backward, 8), (kernels.gather, 4)):
+    size = "fp32" if kernel is kernels.cull else "i32"  # of a tile in mm, of the raster in pixels
+    names = {name: size if name in ("width", "height") else types.get(name, "*fp32") for name in kernel.arg_names}
+    fixed = {(kernel.arg_names.index(name),): {"CHORDS": 8, "BLOCK": 128}[name]
+             for name, kind in names.items() if kind == "constexpr"}
+    compile(ASTSource(kernel, signature=names, constexprs=fixed), target=GPUTarget("cuda", 80, 32),
+            options={"num_warps": warps})
+"""
+
+
+@pytest.mark.slow
+def test_kernels_compile_without_a_gpu() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    subprocess.run([sys.executable, "-c", COMPILE], check=True, env=environment, cwd=Path(__file__).parents[1])
 
 
 def test_first_stage_is_that_of_the_cpu() -> None:

@@ -162,7 +162,7 @@ class _Paint(torch.autograd.Function):
         canvas_gradient = torch.empty_like(canvas)
         kernels.paint_backward[(scene.columns * scene.bands,)](
             scene.chords, scene.films, *scene.ink_terms, *scene.geometry, canvas, gradient.float().contiguous(),
-            beneath, canvas_gradient, pair_nodes, pair_inks, CHORDS=CHORDS,
+            beneath, canvas_gradient, pair_nodes, pair_inks, CHORDS=CHORDS, num_warps=8,
         )  # fmt: skip
         order = torch.argsort(scene.members, stable=True)
         stroke_starts = torch.zeros(scene.count + 1, dtype=torch.int32, device=device)

@@ -22,6 +22,7 @@ _PIXELS = tl.constexpr(SIDE * SIDE)
 _SIDE = tl.constexpr(SIDE)
 _COLUMNS = tl.constexpr(COLUMNS)
 _NODES = tl.constexpr(NODES)
+_GROUP = tl.constexpr(4)
 _CUT2 = tl.constexpr(CUT2)
 _H0, _H1, _H2 = tl.constexpr(1.0 / CUT2), tl.constexpr(C1 / CUT2), tl.constexpr(C2 / CUT2)
 # As kernels.py: the end of a chord must not win over the inside of the next by rounding.
@@ -206,18 +207,20 @@ def paint_backward(
         by_d2 = by_q * inverse * inverse
         # By the place on the chord, inside it; the vector to the pixel does not change with it at first order.
         by_u = tl.where((u > 0.0) & (u < 1.0), by_opacity * opacity_change + by_sigma * sigma_change, 0.0)
-        node = tl.arange(0, _NODES)[None, :]
-        starts = (node == chord[:, None]).to(tl.float32)
-        ends = (node == chord[:, None] + 1).to(tl.float32)
-        share = starts * (1.0 - u)[:, None] + ends * u[:, None]
-        turn = ends - starts
-        by_x = tl.sum(share * (-2.0 * by_d2 * wx - by_u * gx)[:, None] + turn * (by_u * inv * wx)[:, None], axis=0)
-        by_y = tl.sum(share * (-2.0 * by_d2 * wy - by_u * gy)[:, None] + turn * (by_u * inv * wy)[:, None], axis=0)
-        to = pair_nodes + (pair * _NODES + tl.arange(0, _NODES)) * 4
-        tl.store(to, by_x)
-        tl.store(to + 1, by_y)
-        tl.store(to + 2, tl.sum(share * by_sigma[:, None], axis=0))
-        tl.store(to + 3, tl.sum(share * by_opacity[:, None], axis=0))
+        along_x, along_y = -2.0 * by_d2 * wx - by_u * gx, -2.0 * by_d2 * wy - by_u * gy
+        turn_x, turn_y = by_u * inv * wx, by_u * inv * wy
+        # A few nodes at a time, or the registers do not suffice.
+        for group in range(0, CHORDS + 1, _GROUP):
+            node = group + tl.arange(0, _GROUP)
+            starts = (node[None, :] == chord[:, None]).to(tl.float32)
+            ends = (node[None, :] == chord[:, None] + 1).to(tl.float32)
+            share = starts * (1.0 - u)[:, None] + ends * u[:, None]
+            turn = ends - starts
+            to = pair_nodes + (pair * _NODES + node) * 4
+            tl.store(to, tl.sum(share * along_x[:, None] + turn * turn_x[:, None], axis=0))
+            tl.store(to + 1, tl.sum(share * along_y[:, None] + turn * turn_y[:, None], axis=0))
+            tl.store(to + 2, tl.sum(share * by_sigma[:, None], axis=0))
+            tl.store(to + 3, tl.sum(share * by_opacity[:, None], axis=0))
     tl.store(canvas_gradient + at, g0, mask=inside)
     tl.store(canvas_gradient + at + 1, g1, mask=inside)
     tl.store(canvas_gradient + at + 2, g2, mask=inside)
