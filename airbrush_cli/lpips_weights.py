@@ -204,12 +204,14 @@ def _index() -> str:
     """Return the package index that the user's pip is set to."""
     if url := os.environ.get("PIP_INDEX_URL"):
         return url
-    pip = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    # `list` and not `get`, which in older versions does not know the file that PIP_CONFIG_FILE names.
+    pip = [sys.executable, "-m", "pip", "config", "list"]
     try:
         answer = subprocess.run(pip, capture_output=True, text=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
         return _INDEX
-    return answer.stdout.strip() or _INDEX
+    found = re.search(r"^global\.index-url='(.+)'$", answer.stdout, re.MULTILINE)
+    return found[1] if found else _INDEX
 
 
 def _download(url: str, deadline: float) -> bytes:
