@@ -11,6 +11,6 @@ model = next(
     platform.processor(),
 )
 print(f"{model}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}, {platform.system()}")
-for room in ("twin", "metrics", "pen", "gcode", "painter"):
+for room in sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")):
     sys.argv = [f"tests.bench.{room}"]
     runpy.run_module(f"tests.bench.{room}", run_name="__main__")
