@@ -37,7 +37,7 @@ weights: $(VENV)/.installed ## fetch the LPIPS backbones, if they are not there 
 demo: $(VENV)/.installed ## paint an example picture and say where everything lies
 	@manifest=$$($(BIN)/airbrush preprocess $(PICTURE) --out $(OUT) | $(BIN)/airbrush paint) && \
 	folder=$$(dirname "$$manifest") && job=$$(basename "$$folder") && \
-	printf '\n  %-9s %s\n' painting "$$folder/painting.png" strokes "$$folder/strokes.yaml" \
+	echo && printf '  %-9s %s\n' painting "$$folder/painting.png" strokes "$$folder/strokes.yaml" \
 	  G-code "$$folder/$${job}_cmy.gcode" '' "$$folder/$${job}_pen.gcode" manifest "$$manifest"
 
 test: $(VENV)/.dev ## run the tests
