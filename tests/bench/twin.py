@@ -72,6 +72,28 @@ def bench_kernels() -> None:
         print(f"| {size[0]}x{size[1]} | " + " | ".join(cells) + " |")
 
 
+def bench_gpu() -> None:
+    """Print forward and backward of 1500 strokes on the GPU, if there is one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        print("No GPU here: the Triton kernels are not timed.")
+        return
+    from airbrush_cli.twin import cuda
+
+    luts, size = shipped_luts(), (908, 1280)
+    leaf = torch.tensor(painting(), device="cuda", requires_grad=True)
+
+    def both() -> None:
+        cuda.render(leaf, None, luts, size).square().sum().backward()  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
+
+    times = timed(both)
+    print("| 1500 strokes at 908x1280 on | forward and backward, ms (best / median) |")
+    print("| --- | --- |")
+    print(f"| {torch.cuda.get_device_name()} | {np.min(times):.1f} / {np.median(times):.1f} |")
+
+
 def bench_one_stroke() -> None:
     """Print the time of one stroke onto a canvas in place, and of a batch of canvases."""
     luts = shipped_luts()
@@ -160,10 +182,10 @@ def bench_exactness() -> None:
 
 def main() -> None:
     """Print all tables."""
-    print(f"Twin, {platform.processor() or platform.machine()}, {cpu.workers()} threads\n")
-    for bench in (bench_kernels, bench_one_stroke, bench_print_size, bench_start, bench_exactness):
+    print(f"\nTwin, {cpu.workers()} threads of {platform.processor() or platform.machine()}")
+    for bench in (bench_kernels, bench_gpu, bench_one_stroke, bench_print_size, bench_start, bench_exactness):
+        print(flush=True)
         bench()
-        print()
 
 
 if __name__ == "__main__":
