@@ -35,6 +35,9 @@ _PERCEPTION_WORK = 420.0  # per megapixel
 # However short the budget, the schedule takes so many steps: enough for a rough painting.
 _LEAST_STEPS = 40
 
+# Spacing of reseeded strokes as a share of that of all strokes: they go where detail is missing.
+_FINER = 0.25
+
 # A stroke that changes no 8-bit value of the picture shows nothing.
 _INVISIBLE = 0.5 / 255
 
@@ -159,7 +162,7 @@ class Planner:
         keep[weak] = False
         self._technician.keep(keep)
         canvas = self._twin.render(self.strokes, self._size(scale))
-        spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / self._settings.strokes)) * 0.7
+        spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / self._settings.strokes)) * _FINER
         self._technician.add(self._strategist.propose(linear, canvas, count, spacing, self._generator))
 
     def _removal_cost(self, picture: NDArray[np.float32], tape: Tape, srgb: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -180,9 +183,7 @@ class Planner:
         perception = self._settings.perception
         if self._perception and fraction >= perception.at:
             gradient += perception.weight * self._perception_gradient(picture)
-        floor = self._settings.steps.final
-        rate = floor + (1 - floor) * 0.5 * (1 + np.cos(np.pi * min(fraction, 1.0)))
-        self._technician.step(self._twin.backward(tape, gradient), rate)
+        self._technician.step(self._twin.backward(tape, gradient), self._rate(fraction))
         megapixels = srgb.size / 3e6
         thousands = len(self.strokes) / 1000
         fixed, each, pixels, both = _STEP_WORK
@@ -198,6 +199,14 @@ class Planner:
                 )
             )
 
+    def _rate(self, fraction: float) -> float:
+        """The factor of the step sizes: it falls along a cosine to where the finish begins, and then along another."""
+        steps, perception = self._settings.steps, self._settings.perception
+        turn = perception.at if self._perception else 1.0
+        if fraction < turn:
+            return _cosine(1.0, steps.colour, fraction / turn)
+        return _cosine(steps.colour, steps.final, (fraction - turn) / max(1.0 - turn, 1e-6))
+
     def _perception_gradient(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         """LPIPS's gradient with respect to linear light. It changes slowly: a few steps share one."""
         assert self._perception
@@ -211,3 +220,8 @@ class Planner:
         self._since_perceived += 1
         assert self._perceived is not None
         return self._perceived
+
+
+def _cosine(first: float, last: float, place: float) -> float:
+    """Go from first to last while place goes from 0 to 1, slowly at both ends."""
+    return last + (first - last) * 0.5 * (1 + np.cos(np.pi * min(place, 1.0)))

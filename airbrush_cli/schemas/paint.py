@@ -40,7 +40,8 @@ class Steps(Model):
     width: Positive = 0.08
     speed: Positive = 0.2
     ink: Positive = 0.05
-    final: Unit = 0.05  # factor that the cosine decay ends at
+    colour: Unit = 0.2  # factor that they have come down to where the finish with LPIPS begins
+    final: Unit = 0.05  # and at the end
 
 
 class Reseed(Model):
@@ -54,8 +55,8 @@ class Perception(Model):
     """The finish with LPIPS's own gradient."""
 
     net: Literal["alex", "vgg", "squeeze"] = "alex"
-    at: Unit = 0.6  # share of the budget at which it starts
-    weight: NonNegative = 0.003
+    at: Unit = 0.45  # share of the budget at which it starts
+    weight: NonNegative = 0.008
     every: Count = 2  # steps between fresh LPIPS gradients
 
 
