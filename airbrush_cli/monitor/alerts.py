@@ -18,8 +18,6 @@ Kind = Literal["died", "failed", "stalled", "nan", "entropy_collapse", "kl", "er
 
 # A run is stalled when nothing came for so many of its usual pauses, and for so many seconds at least.
 STALLED_PAUSES, STALLED_SECONDS = 10.0, 120.0
-# A Gaussian policy of 15 numbers that loses so many nats has its spread down to a seventh.
-ENTROPY_DROP = 30.0
 # A failure is news for a day.
 FAILED_HOURS = 24.0
 DISK_SHARE, DISK_BYTES = 0.05, 2_000_000_000
@@ -69,13 +67,6 @@ def run_alerts(
         found.append(Alert("nan", name, f"{', '.join(bad)}: not a number"))
     troubles = _open_troubles(events)
     found += [Alert(_KINDS[event.kind], name, event.message) for event in troubles if not (bad and event.kind == "nan")]
-    entropies = [row["entropy"] for row in rows if math.isfinite(row.get("entropy", math.nan))]
-    if (
-        entropies
-        and max(entropies) - entropies[-1] > ENTROPY_DROP
-        and not any(event.kind == "entropy_collapse" for event in troubles)
-    ):
-        found.append(Alert("entropy_collapse", name, f"entropy fell from {max(entropies):.3g} to {entropies[-1]:.3g}"))
     return found
 
 

@@ -241,7 +241,7 @@ def _study_rule(study: StudyView, room: Room) -> Rule:
 
 
 def _study(study: StudyView, room: Room, count: int) -> Table:
-    styles = {"running": "bold green", "complete": "blue", "pruned": _FAINT, "failed": "red", "waiting": _FAINT}
+    styles = {"running": "bold green", "complete": "blue", "pruned": _FAINT, "failed": "red"}
     table = Table(box=None, padding=(0, 1, 0, 0), expand=True, header_style=_FAINT, show_edge=False)
     params = list(dict.fromkeys(name for trial in study.trials.trials for name in trial.params))
     shown = params[: max(1, (room.columns - 44) // 10)]
@@ -257,7 +257,7 @@ def _study(study: StudyView, room: Room, count: int) -> Table:
         table.add_row(
             str(rank) if trial.state == "complete" else "",
             str(trial.number),
-            Text(trial.state, styles[trial.state]),
+            Text(trial.state, styles.get(trial.state, _FAINT)),
             Text(figure(value), _HEAD if rank == 1 and trial.state == "complete" else ""),
             duration(trial.seconds),
             *(figure(trial.params.get(name)) for name in shown),

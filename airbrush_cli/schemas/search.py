@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from airbrush_cli.schemas.base import Document, Model
 
-TrialState = Literal["waiting", "running", "complete", "pruned", "failed"]
+TrialState = Literal["waiting", "running", "complete", "pruned", "failed", "retried"]
 
 
 class TrialRecord(Model):
@@ -24,6 +24,7 @@ class TrialRecord(Model):
     worker: str | None = None  # host and process
     retry_of: int | None = None  # the trial whose worker was killed
     run: str | None = None  # its run folder, relative to the study's
+    reason: str | None = None  # why it failed
 
 
 class Trials(Document):
