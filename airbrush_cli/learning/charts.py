@@ -149,8 +149,8 @@ def _path(pairs: Sequence[tuple[float, float]], across: Callable[[float], float]
 
 
 def _smoothed(pairs: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The exponential running mean over about a fifteenth of the curve; gaps stay gaps."""
-    keep = 1 - min(1.0, 15 / max(len(pairs), 1))
+    """The exponential running mean over about a thirtieth of the curve; gaps stay gaps."""
+    keep = 1 - min(1.0, 30 / max(len(pairs), 1))
     result: list[tuple[float, float]] = []
     mean = math.nan
     for x, y in pairs:

@@ -71,7 +71,8 @@ def _header(record: RunRecord, rows: Sequence[Row]) -> str:
     seconds = (record.progress.updated - record.created).total_seconds()
     length = f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
     total = record.progress.total_steps
-    steps = charts.label(record.progress.step) + (f" of {charts.label(total)}" if total else "")
+    step = max(record.progress.step, int(rows[-1]["step"]) if rows else 0)
+    steps = charts.label(step) + (f" of {charts.label(total)}" if total else "")
     facts = (
         f"{record.created:%Y-%m-%d %H:%M} UTC · {length} · {steps} steps · {len(rows)} updates · {record.process.host}"
     )
@@ -244,7 +245,7 @@ def _events(events: Sequence[Event]) -> str:
         f'<td class="number">{event.step}</td><td>{event.kind}</td><td>{escape(event.message)}</td></tr>'
         for event in events
     ]
-    head = "<tr><th>UTC</th><th>step</th><th>what</th><th></th></tr>"
+    head = "<tr><th>UTC</th><th class="number">step</th><th>what</th><th></th></tr>"
     return f"<table>{head}{''.join(lines)}</table>" if lines else ""
 
 

@@ -92,7 +92,7 @@ def screen(snapshot: Snapshot, room: Room, selected: int = 0, keys: bool = False
         *_head(snapshot, room, keys),
         _runs(snapshot.runs, first, table_rows, selected, room),
         _rule(run.name, _condition(run), room),
-        _detail(run, room, min(detail_lines, 24)),
+        _detail(run, room, min(detail_lines, 34)),
         *parts,
         *alerts,
     )
@@ -203,9 +203,25 @@ def _detail(run: RunView, room: Room, lines: int) -> Table:
         table.add_row(short(title, title_width), curve, newest)
     if not names:
         table.add_row("no figures yet", "", "")
+    happened = _happened(run, lines - max(len(names), 1), wide - 2)
+    left = Group(table, *happened) if happened else table
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_row(table, *(Group(*block) for block in pictures))
+    grid.add_row(left, *(Group(*block) for block in pictures))
     return grid
+
+
+def _happened(run: RunView, lines: int, width: int) -> list[Text]:
+    """The newest events, where figures leave room for them."""
+    if lines < 3 or not run.events:
+        return []
+    shown = [Text()]
+    for event in run.events[-(lines - 1) :]:
+        style = _ALERT if event.is_trouble else _FAINT
+        text = Text.assemble((f"{event.time.astimezone():%H:%M} step {figure(event.step)} {event.kind}: ", style))
+        text.append(event.message)
+        text.truncate(width, overflow="ellipsis")
+        shown.append(text)
+    return shown
 
 
 def _pictures(run: RunView, room: Room, lines: int) -> list[list[Text]]:
