@@ -1,1 +1,1 @@
-"""Learning to paint: environments, the strategist's network, its training, its checkpoints, and painting with it."""
+"""Learning to paint: runs and their records, environments, policies, training and search."""
