@@ -40,13 +40,11 @@ class Canvases:
         distance: (B,) float64, the LPIPS distance of each from its target at reward_px.
     """
 
-    def __init__(
-        self, count: int, settings: Environment, luts: Luts, lpips: Lpips, tile: Tile | None = None
-    ) -> None:
+    def __init__(self, count: int, settings: Environment, luts: Luts, lpips: Lpips, tile: Tile | None = None) -> None:
         self.settings, self.luts, self.lpips = settings, luts, lpips
         self.device = lpips.device
         self._tile = tile or Tile()
-        self._page = (settings.work_area_mm.x, settings.work_area_mm.y)
+        self.page_mm = (settings.work_area_mm.x, settings.work_area_mm.y)
         width, height = settings.resolutions.render_px.wh
         self.light = torch.ones(count, height, width, 3, device=self.device)
         self.strokes = np.zeros(count, np.int64)
@@ -55,10 +53,6 @@ class Canvases:
         self._wanted = torch.ones(count, 3, height, width, device=self.device)
         self._srgb = torch.ones(count, 3, height, width, device=self.device)
         self._features: LpipsTarget | None = None
-        obs_w, obs_h = settings.resolutions.obs_px.wh
-        rows = (torch.arange(obs_h, device=self.device) + 0.5) / obs_h
-        columns = (torch.arange(obs_w, device=self.device) + 0.5) / obs_w
-        self._coordinates = torch.stack([columns.expand(obs_h, obs_w), rows[:, None].expand(obs_h, obs_w)])
 
     def __len__(self) -> int:
         return len(self.light)
@@ -80,25 +74,30 @@ class Canvases:
 
     def paint(self, strokes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Paint strokes (B, k, 15) on the canvases and return by how much LPIPS fell, (B,)."""
+        self.lay(strokes)
+        before = self.distance
+        self.measure()
+        return before - self.distance
+
+    def lay(self, strokes: NDArray[np.float64]) -> None:
+        """Paint strokes (B, k, 15) without measuring what they do."""
         if self.device.type == "cpu":
-            render.paint_batch_in_place(strokes, self.luts, self.light.numpy(), self._page)
+            render.paint_batch_in_place(strokes, self.luts, self.light.numpy(), self.page_mm)
+            light = self.light
         else:
-            on_device = torch.as_tensor(strokes, device=self.device)
             with torch.no_grad():
-                self.light = sheet.render(on_device, self.light, self.luts, self._page).contiguous()
-        return self._painted(strokes.shape[1])
+                light = sheet.render(torch.as_tensor(strokes, device=self.device), self.light, self.luts, self.page_mm)
+        self.take(light, strokes.shape[1])
 
-    def replace(self, light: Tensor, strokes: int) -> NDArray[np.float64]:
-        """Take (B, Hr, Wr, 3) light, painted elsewhere with so many more strokes; return by how much LPIPS fell."""
-        self.light.copy_(light.detach())
-        return self._painted(strokes)
-
-    def _painted(self, strokes: int) -> NDArray[np.float64]:
+    def take(self, light: Tensor, strokes: int) -> None:
+        """Take (B, Hr, Wr, 3) light that was painted elsewhere, with so many more strokes, without measuring it."""
+        self.light = light.detach().contiguous()
         self.strokes += strokes
         self._srgb = self._encoded(self.light)
-        before = self.distance
+
+    def measure(self) -> None:
+        """Bring `distance` up to date."""
         self.distance = self._measure(torch.arange(len(self), device=self.device))
-        return before - self.distance
 
     def observe(self) -> Tensor:
         """Return what a policy sees, (B, C, Ho, Wo) float32 on the device.
@@ -108,17 +107,12 @@ class Canvases:
         """
         width, height = self.settings.resolutions.obs_px.wh
         state = torch.cat([self._wanted, self._srgb, (self._wanted - self._srgb).abs()], dim=1)
-        seen = functional.interpolate(state, (height, width), mode="area") if state.shape[2:] != (height, width) else state
-        more = []
-        if self.settings.observation.coordinates:
-            more.append(self._coordinates.expand(len(self), -1, -1, -1))
-        if self.settings.observation.strokes_left:
-            left = 1.0 - torch.from_numpy(self.strokes / self.settings.stroke_cap).clamp(max=1.0)
-            more.append(left.to(self.device, torch.float32)[:, None, None, None].expand(-1, 1, height, width))
-        return torch.cat([seen, *more], dim=1).clamp_(0.0, 1.0) if more else seen.clamp(0.0, 1.0)
+        seen = _resized(state, (height, width))
+        return torch.cat([seen, *extra_channels(self.settings, self.strokes, seen)], dim=1).clamp_(0.0, 1.0)
 
-    def targets_srgb(self) -> Tensor:
-        """Return the targets, (B, 3, Hr, Wr) sRGB in [0, 1]."""
+    @property
+    def wanted(self) -> Tensor:
+        """The targets, (B, 3, Hr, Wr) sRGB in [0, 1]."""
         return self._wanted
 
     def target(self, index: int) -> Target:
@@ -131,10 +125,9 @@ class Canvases:
         """Return a canvas as (Hr, Wr, 3) sRGB."""
         return colour.linear_to_srgb8(self.light[index].cpu().numpy())
 
-    def lpips_of(self, light: Tensor) -> Tensor:
-        """Return the distances (B,) of (B, Hr, Wr, 3) linear light from the targets, with gradients for the light."""
-        assert self._features, "begin comes first"
-        srgb = colour.linear_to_srgb(light.clamp(1e-4, 1.0)).permute(0, 3, 1, 2)
+    def perceived(self, srgb: Tensor) -> Tensor:
+        """Return the distances (B,) of (B, 3, Hr, Wr) sRGB from the targets, with gradients for the pictures."""
+        assert self._features, "begin comes first, and LPIPS must not be tiled"
         return self.lpips.loss(self._at_reward_size(srgb), self._features)
 
     def done(self) -> NDArray[np.bool_]:
@@ -166,9 +159,7 @@ class Canvases:
 
     def _at_reward_size(self, pictures: Tensor) -> Tensor:
         width, height = self.settings.resolutions.reward_px.wh
-        if pictures.shape[2:] == (height, width):
-            return pictures
-        return functional.interpolate(pictures, (height, width), mode="area")
+        return _resized(pictures, (height, width))
 
     def _remember(self, index: Tensor) -> None:
         """Compute the features of new targets, once for the whole episode."""
@@ -198,7 +189,30 @@ class Canvases:
         return torch.cat(found).double().cpu().numpy()
 
 
+def extra_channels(settings: Environment, painted: NDArray[np.int64], like: Tensor) -> list[Tensor]:
+    """Return what an observation has beyond its nine channels, (B, c, Ho, Wo) each; see `Canvases.observe`.
+
+    Args:
+        settings: which there are.
+        painted: (B,) strokes that are on the canvases.
+        like: (B, 9, Ho, Wo), whose size and device are wanted.
+    """
+    count, _, height, width = like.shape
+    more = []
+    if settings.observation.coordinates:
+        columns = (torch.arange(width, device=like.device) + 0.5) / width
+        rows = (torch.arange(height, device=like.device) + 0.5) / height
+        grid = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)])
+        more.append(grid.expand(count, -1, -1, -1))
+    if settings.observation.strokes_left:
+        left = np.clip(1.0 - painted / settings.stroke_cap, 0.0, 1.0).astype(np.float32)
+        more.append(torch.from_numpy(left).to(like.device)[:, None, None, None].expand(-1, 1, height, width))
+    return more
+
+
+def _resized(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+    return pictures if pictures.shape[2:] == size else functional.interpolate(pictures, size, mode="area")
+
+
 def _hwc(picture: Tensor) -> NDArray[np.float32]:
     return picture.permute(1, 2, 0).contiguous().cpu().numpy()
-
-

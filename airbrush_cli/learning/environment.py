@@ -32,7 +32,7 @@ def action_space(settings: Environment) -> spaces.Box:
     return spaces.Box(-1.0, 1.0, (actions.SIZE * settings.strokes_per_step,), np.float32)
 
 
-class AirbrushPainter(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
+class AirbrushPainter(gymnasium.Env[Any, Any]):
     """One canvas, painted stroke by stroke.
 
     An observation is `Canvases.observe`; an action is one stroke or a few, scaled to [-1, 1] by stroke.v1's bounds; the
@@ -45,14 +45,21 @@ class AirbrushPainter(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         luts: look-up tables.
         lpips: the metric.
         tile: how LPIPS is tiled.
+        render_mode: None or `rgb_array`, for which `render` returns the canvas; it does so always.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - gymnasium's own form
-    render_mode = "rgb_array"
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 - gymnasium's own form
 
     def __init__(
-        self, settings: Environment, targets: Sequence[Target], luts: Luts, lpips: Lpips, tile: Tile | None = None
+        self,
+        settings: Environment,
+        targets: Sequence[Target],
+        luts: Luts,
+        lpips: Lpips,
+        tile: Tile | None = None,
+        render_mode: str | None = None,
     ) -> None:
+        self.render_mode = render_mode
         self.observation_space = observation_space(settings)
         self.action_space = action_space(settings)
         self._targets = targets
@@ -68,9 +75,7 @@ class AirbrushPainter(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._canvas.begin([0], [self._targets[index]])
         return self._observation(), self._info()
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Paint; see the class."""
         reward = self._canvas.paint(actions.to_strokes(action)[None])
         return self._observation(), float(reward[0]), bool(self._canvas.done()[0]), False, self._info()

@@ -42,7 +42,7 @@ class AirbrushVecEnv(VecEnv):
 
     def reset(self) -> NDArray[np.float32]:  # type: ignore[override]
         """Begin an episode everywhere."""
-        self._begin(range(self.num_envs))
+        self.begin(range(self.num_envs))
         return self._array(self.canvases.observe())
 
     def step_async(self, actions_: NDArray) -> None:
@@ -50,7 +50,7 @@ class AirbrushVecEnv(VecEnv):
         self._strokes = actions.to_strokes(actions_)
 
     def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict]]:  # type: ignore[override]
-        """Paint. Where an episode ends the next one begins, and the last observation is in the info, as SB3 wants it."""
+        """Paint. Where an episode ends the next one begins, and its last observation is in the info, as SB3 has it."""
         rewards = self.canvases.paint(self._strokes)
         self.returns += rewards
         done = self.canvases.done()
@@ -65,11 +65,12 @@ class AirbrushVecEnv(VecEnv):
             for i in ended:
                 infos[i]["terminal_observation"] = last[i]
                 infos[i]["episode"] = {"r": float(self.returns[i]), "l": int(self.canvases.strokes[i])}
-            self._begin(ended.tolist())
+            self.begin(ended.tolist())
             seen = self.canvases.observe()
         return self._array(seen), rewards.astype(np.float32), done, infos
 
-    def _begin(self, which: Iterable[int]) -> None:
+    def begin(self, which: Iterable[int]) -> None:
+        """Begin an episode on the canvases `which`, each with a target of its own draw."""
         which = list(which)
         chosen = [self.targets[int(self.generators[i].integers(len(self.targets)))] for i in which]
         self.canvases.begin(which, chosen)

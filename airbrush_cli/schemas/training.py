@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from airbrush_cli.schemas.base import Count, Model, NonNegative, Positive, Unit
 
-
 Stage = Literal["easy", "medium", "hard"]
 
 
@@ -152,6 +151,14 @@ class Train(Model):
     guard: Guard = Guard()
     dataloader: Dataloader = Dataloader()
     logging: TrainLogging = TrainLogging()
+
+
+class Sources(Model):
+    """Where a run's pictures are; kept with it, so that it can be resumed."""
+
+    pictures: str
+    validation: str | None = None
+    plans: str | None = None
 
 
 class Objective(Model):
