@@ -69,9 +69,7 @@ def rate(env: VecEnv, seconds: float) -> float:
 
 def bench_environments(sizes: tuple[tuple[int, int], ...] = ((34, 48), (45, 64), (68, 96))) -> None:
     """Print steps a second at each size."""
-    print(
-        "\nSteps a second, all rasters of one size, LPIPS (alex); SubprocVecEnv with the number of workers that is best\n"
-    )
+    print("\nSteps a second, all rasters of one size, LPIPS (alex); SubprocVecEnv with its best number of workers\n")
     print("| raster | one environment | SubprocVecEnv | batch | ratio |\n| --- | --- | --- | --- | --- |")
     for size in sizes:
         makers: dict[str, Callable[[], VecEnv]] = {"one": lambda size=size: DummyVecEnv([lambda: single(size, 1)])}  # type: ignore[misc]
