@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from airbrush_cli import config, documents
 from airbrush_cli.errors import InputError, JobError
 from airbrush_cli.learning import rows
-from airbrush_cli.learning.run import Run, epoch_folder, epochs, is_alive, read_record, this_process
-from airbrush_cli.schemas.run import EpochState, Process
+from airbrush_cli.learning.run import Run, epoch_folder, epochs, is_alive, process_of, read_record, this_process
+from airbrush_cli.schemas.run import EpochState
 from airbrush_cli.schemas.stroke import LOW, StrokesDocument
 from airbrush_cli.schemas.training import Train
 
@@ -146,8 +146,9 @@ def test_what_was_not_written_by_us_is_refused(tmp_path: Path) -> None:
 def test_processes_and_whether_they_live() -> None:
     me = this_process()
     assert is_alive(me)
-    assert is_alive(Process(host=me.host, pid=me.pid, started=me.started - 100)) is False
-    assert is_alive(Process(host="elsewhere.invalid", pid=1, started=0.0)) is None
+    assert process_of(os.getpid()) == me
+    assert is_alive(me.model_copy(update={"started": me.started - 100})) is False
+    assert is_alive(me.model_copy(update={"machine": "another"})) is None
 
 
 WRITER = """

@@ -17,6 +17,8 @@ line without its end, which readers pass over and the next writer cuts off.
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import itertools
 import logging
 import math
@@ -312,12 +314,22 @@ class Run:
 def this_process() -> Process:
     """Return who we are."""
     process = psutil.Process()
-    return Process(host=socket.gethostname(), pid=process.pid, started=round(process.create_time(), 2))
+    started = round(process.create_time(), 2)
+    return Process(host=socket.gethostname(), machine=_machine(), pid=process.pid, started=started)
+
+
+def process_of(pid: int) -> Process | None:
+    """Return who another process of this machine is; None when it is gone."""
+    try:
+        started = round(psutil.Process(pid).create_time(), 2)
+    except psutil.Error:
+        return None
+    return Process(host=socket.gethostname(), machine=_machine(), pid=pid, started=started)
 
 
 def is_alive(process: Process) -> bool | None:
     """Return whether a process lives; None for one on another machine, where we cannot look."""
-    if process.host != socket.gethostname():
+    if process.machine != _machine():
         return None
     try:
         found = psutil.Process(process.pid)
@@ -325,6 +337,16 @@ def is_alive(process: Process) -> bool | None:
         return abs(found.create_time() - process.started) < 1.0 and found.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+@functools.cache
+def _machine() -> str:
+    """Digest of what process numbers of this machine, or of this container, have in common."""
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -69,9 +69,10 @@ METRICS: dict[str, Meaning] = {
 
 
 class Process(Model):
-    """The process that writes the run. Host, number and time of birth together name one process for good."""
+    """The process that writes the run. Machine, number and time of birth together name one process for good."""
 
-    host: str
+    host: str  # for people: hosts of one name are common where nodes are rented
+    machine: str  # digest of the kernel's boot and of the space that process numbers belong to
     pid: Annotated[int, Field(ge=1)]
     started: float  # seconds since 1970
 

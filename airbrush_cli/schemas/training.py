@@ -162,10 +162,17 @@ class Sources(Model):
 
 
 class Objective(Model):
-    """What a search improves."""
+    """What a search improves, on average over the validation pictures; `neg` turns the sign of LPIPS."""
 
-    name: str
+    name: Literal["avg_neg_final_lpips_validation", "avg_final_lpips_validation", "avg_final_psnr_validation"]
     direction: Literal["maximize", "minimize"]
+
+    @model_validator(mode="after")
+    def _check_direction(self) -> Objective:
+        right = "minimize" if self.name == "avg_final_lpips_validation" else "maximize"
+        if self.direction != right:
+            raise ValueError(f"direction must be {right} for {self.name}")
+        return self
 
 
 class Budget(Model):
@@ -206,9 +213,9 @@ class Distribution(Model):
 
 
 class Validation(Model):
-    """The pictures that trials are judged on."""
+    """The pictures that trials are judged on; without a folder of them, by the trainer's own validation."""
 
-    image_dir: str
+    image_dir: str | None = None  # relative to the file
     stroke_cap: Count = 1500
 
 
@@ -225,6 +232,14 @@ class Mlflow(Model):
     run_name_prefix: str = "trial"
 
 
+class Retry(Model):
+    """When a worker is taken for dead, and how often its trial is begun again."""
+
+    heartbeat_seconds: Positive = 10.0
+    grace_seconds: Positive = 120.0
+    times: Annotated[int, Field(ge=0)] = 3
+
+
 class SearchSpace(Model):
     """hpo_search_space_v1.yaml. Keys of `search_space` are dotted keys of train.yaml."""
 
@@ -232,6 +247,7 @@ class SearchSpace(Model):
     budget: Budget
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
+    retry: Retry = Retry()
     search_space: dict[str, Distribution]
     validation: Validation
     constraints: Constraints = Constraints()

@@ -1,0 +1,66 @@
+"""Search hyperparameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from airbrush_cli import app as root
+
+app = root.new_app()
+
+_EPILOG = """\b
+Examples:
+  airbrush hpo --workers 2
+  airbrush hpo --space space.yaml --config train.yaml --trials 40 --minutes 600
+  airbrush hpo --study night -- pictures/*.jpg
+  airbrush hpo --study night --storage postgresql://me@host/studies
+  airbrush train ppo --config out/studies/night/best_config.yaml
+
+A study that is named again is gone on with; workers on other machines join it through its storage. What follows `--`
+is handed on to every `airbrush train ppo`. `airbrush monitor` shows the trials."""
+
+
+@app.command(cls=root.Command, epilog=_EPILOG)
+def hpo(
+    trainer: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- ARG...]", help="Arguments for `airbrush train ppo`.")
+    ] = None,
+    space: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What to search, in place of configs/hpo_search_space_v1.yaml.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The trainer's settings, in place of configs/train.yaml.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the trainer.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where studies are kept.")] = Path("out"),
+    study: Annotated[str | None, typer.Option(metavar="NAME", help="A study to begin or to go on with.")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="AIRBRUSH_HPO_STORAGE",
+            help="Where workers meet: a PostgreSQL URL, or a journal file; else a journal in the study's folder.",
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="How many trials run at a time here.")] = 1,
+    trials: Annotated[int | None, typer.Option(min=1, help="How many trials the study has in all.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="How long this command may take.")] = None,
+) -> None:
+    """Search hyperparameters.
+
+    Each trial trains in a process of its own, paints the validation pictures, and is given up early when it does worse
+    than most. Prints the path of best_config.yaml, which `airbrush train ppo --config` takes.
+    """
+    from airbrush_cli.errors import InputError
+
+    try:
+        from airbrush_cli.learning import search_command
+    except ModuleNotFoundError as error:
+        raise InputError(f"hpo: needs the package {error.name}: pip install 'airbrush[train]'") from error
+
+    search_command.search(space, config, overrides or [], out, study, storage, workers, trials, minutes, trainer or [])
