@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from airbrush_cli.schemas.base import Count, Model, NonNegative, Positive, Unit
 
+Stage = Literal["easy", "medium", "hard"]
+
 
 class TorchCompile(Model):
     """torch.compile for the backbone."""
@@ -49,12 +51,69 @@ class Agent(Model):
     entropy_coef: NonNegative = 1e-3
     gamma: Unit = 0.995
     clip_param: Positive = 0.2
+    gae_lambda: Unit = 0.95
+    value_coef: NonNegative = 0.5
+    max_grad_norm: Positive = 0.5
+    log_std_init: float = -2.0  # of the exploration, in units of the action
+    rollout_steps: Count = 64  # steps of each canvas before an update; an epoch is one rollout and its update
+    batch_size: Count = 128
+    passes: Count = 4  # over the rollout, for each update
 
 
 class Curriculum(Model):
-    """Which pictures are trained on, by measured difficulty."""
+    """Which pictures are trained on, by measured difficulty; a stage includes those below it.
 
-    stage: Literal["easy", "medium", "hard"] = "hard"
+    With `advance_epochs`, training starts with the easy ones and goes on to the next stage after so many epochs, up to
+    `stage`.
+    """
+
+    stage: Stage = "hard"
+    advance_epochs: Annotated[int, Field(ge=0)] = 0
+
+
+class CloneSettings(Model):
+    """Warm start, first part: imitate the plans of the built-in painter."""
+
+    steps: Annotated[int, Field(ge=0)] = 20_000  # strokes
+    learning_rate: Positive = 1e-3
+    lookahead: Count = 8  # a proposal counts as right if it is one of the plan's next strokes
+    plans: Count = 24  # how many pictures are planned, where no plans are given
+    work: Positive = 1500  # milliseconds of two reference cores for each
+
+
+class TwinSettings(Model):
+    """Warm start, second part: go down the gradient of the painting's error through the twin."""
+
+    steps: Annotated[int, Field(ge=0)] = 100_000  # strokes
+    learning_rate: Positive = 5e-4
+    lpips_weight: NonNegative = 0.0  # of LPIPS beside the relative squared error
+    noise: NonNegative = 0.02  # standard deviation of actions around the proposals, so that states vary
+
+
+class WarmStart(Model):
+    """What is learnt before PPO; each part can be left out."""
+
+    enabled: bool = True
+    clone: CloneSettings = CloneSettings()
+    twin: TwinSettings = TwinSettings()
+
+
+class TrainValidation(Model):
+    """How the strategist alone is judged after an epoch, on pictures that it is not trained on."""
+
+    pictures: Count = 4  # at most
+    strokes: Count | None = None  # the environment's cap if missing
+    every: Count = 1  # epochs
+
+
+class Guard(Model):
+    """When training is stopped, or set back to the last good checkpoint with a smaller step."""
+
+    max_kl: Positive = 0.5
+    min_entropy: float = -60.0  # nats of the action's distribution
+    restarts: Annotated[int, Field(ge=0)] = 3
+    learning_rate_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    patience: Annotated[int, Field(ge=0)] = 0  # epochs without a better val_lpips before training ends; 0: never
 
 
 class Dataloader(Model):
@@ -70,6 +129,7 @@ class TrainLogging(Model):
     run_name_prefix: str = "train"
     log_seeds: bool = True
     save_interval: Count = 10  # epochs between monitor pictures
+    checkpoint_interval: Count = 1  # epochs between checkpoints
 
 
 class Train(Model):
@@ -77,14 +137,28 @@ class Train(Model):
 
     task: Literal["AirbrushPainter-v0"] = "AirbrushPainter-v0"
     device: str = "cuda:0"
+    seed: Annotated[int, Field(ge=0)] = 0
+    total_steps: Count = 2_000_000  # strokes, those of the warm start included
+    canvases: Count = 16  # painted at a time
     compute: Compute = Compute()
     env_config: str = "env_airbrush_v1.yaml"
     sim_config: str = "sim/physics_v1.yaml"
     lpips: LpipsSettings = LpipsSettings()
     agent: Agent = Agent()
+    warm_start: WarmStart = WarmStart()
     curriculum: Curriculum = Curriculum()
+    validation: TrainValidation = TrainValidation()
+    guard: Guard = Guard()
     dataloader: Dataloader = Dataloader()
     logging: TrainLogging = TrainLogging()
+
+
+class Sources(Model):
+    """Where a run's pictures are; kept with it, so that it can be resumed."""
+
+    pictures: str
+    validation: str | None = None
+    plans: str | None = None
 
 
 class Objective(Model):
