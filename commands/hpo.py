@@ -13,11 +13,11 @@ app = root.new_app()
 
 _EPILOG = """\b
 Examples:
-  airbrush hpo --workers 2
-  airbrush hpo --space space.yaml --config train.yaml --trials 40 --minutes 600
-  airbrush hpo --study night -- pictures/*.jpg
-  airbrush hpo --study night --storage postgresql://me@host/studies
-  airbrush train ppo --config out/studies/night/best_config.yaml
+  airbrush hpo --pictures photos --config configs/train_small.yaml --workers 2
+  airbrush hpo --pictures photos --space space.yaml --trials 40 --minutes 600
+  airbrush hpo --pictures photos --study night --storage postgresql://me@host/studies
+  airbrush hpo --pictures photos --study night -- --no-warm-start
+  airbrush train ppo --pictures photos --config training/studies/night/best_config.yaml
 
 A study that is named again is gone on with; workers on other machines join it through its storage. What follows `--`
 is handed on to every `airbrush train ppo`. `airbrush monitor` shows the trials."""
@@ -28,6 +28,12 @@ def hpo(
     trainer: Annotated[
         list[str] | None, typer.Argument(metavar="[-- ARG...]", help="Arguments for `airbrush train ppo`.")
     ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Pictures that trials train on; see `airbrush train ppo`.")
+    ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Pictures that trainers judge themselves by.")
+    ] = None,
     space: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What to search, in place of configs/hpo_search_space_v1.yaml.")
     ] = None,
@@ -35,9 +41,14 @@ def hpo(
         Path | None, typer.Option(metavar="FILE", help="The trainer's settings, in place of configs/train.yaml.")
     ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the trainer.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a setting of the trainer; env.KEY=VALUE one of the environment.",
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where studies are kept.")] = Path("out"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where studies are kept.")] = Path("training"),
     study: Annotated[str | None, typer.Option(metavar="NAME", help="A study to begin or to go on with.")] = None,
     storage: Annotated[
         str | None,
@@ -63,4 +74,7 @@ def hpo(
     except ModuleNotFoundError as error:
         raise InputError(f"hpo: needs the package {error.name}: pip install 'airbrush[train]'") from error
 
-    search_command.search(space, config, overrides or [], out, study, storage, workers, trials, minutes, trainer or [])
+    given = {"--pictures": pictures, "--validation": validation}
+    flags = [word for name, path in given.items() if path for word in (name, str(path.resolve()))]
+    arguments = [*flags, *(trainer or [])]
+    search_command.search(space, config, overrides or [], out, study, storage, workers, trials, minutes, arguments)

@@ -14,10 +14,10 @@ app = root.new_app()
 _EPILOG = """\b
 Examples:
   airbrush monitor
-  airbrush monitor out --once
-  airbrush monitor out --check || mail -s 'airbrush needs you' me
-  airbrush monitor --play out/runs/ppo-20260131-220000 --epoch 40 --speed 50
-  airbrush monitor --play out/runs/ppo-20260131-220000 --save growing.gif
+  airbrush monitor training --once
+  airbrush monitor training --check || mail -s 'airbrush needs you' me
+  airbrush monitor --play training/runs/ppo-20260131-220000 --epoch 40 --speed 50
+  airbrush monitor --play training/runs/ppo-20260131-220000 --save growing.gif
 
 Live, ↑ and ↓ choose a run and q quits. Exit status of --check: 0 all is well, 1 there are alerts."""
 
@@ -26,7 +26,7 @@ Live, ↑ and ↓ choose a run and q quits. Exit status of --check: 0 all is wel
 def monitor(
     folder: Annotated[
         Path, typer.Argument(metavar="[FOLDER]", help="Where runs are written: an output folder, a study or one run.")
-    ] = Path("out"),
+    ] = Path("training"),
     once: Annotated[bool, typer.Option("--once", help="Show it once and end.")] = False,
     yaml: Annotated[bool, typer.Option("--yaml", help="Print it once, as a YAML document.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Print alerts; status 1 if there are any.")] = False,

@@ -50,9 +50,9 @@ def curve(xs: Sequence[float], ys: Sequence[float], marks: Sequence[Mark] = ()) 
     for mark in marks:
         if across.low <= mark.x <= across.high:
             kind = "mark trouble" if mark.trouble else "mark"
-            x = f"{across.place(mark.x):.1f}"
+            at = f"{across.place(mark.x):.1f}"
             lines.append(
-                f'<line class="{kind}" x1="{x}" x2="{x}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}">'
+                f'<line class="{kind}" x1="{at}" x2="{at}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}">'
                 f"<title>{escape(mark.words)}</title></line>"
             )
     lines.append(f'<path class="raw" d="{_path(pairs, across.place, up.place)}"/>')

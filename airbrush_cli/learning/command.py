@@ -14,8 +14,8 @@ import torch
 from pydantic import BaseModel
 
 from airbrush_cli import config, documents, files
-from airbrush_cli.errors import InputError
-from airbrush_cli.learning import plans, targets
+from airbrush_cli.errors import AirbrushError, InputError
+from airbrush_cli.learning import plans, report, targets, tracking
 from airbrush_cli.learning.run import Run
 from airbrush_cli.learning.targets import Target
 from airbrush_cli.learning.trainer import Material, Place, Trainer
@@ -101,7 +101,17 @@ def resume(folder: Path) -> Path:
 
 
 def _train(run: Run, material: Material, resume: bool) -> Path:
+    try:
+        _train_logged(run, material, resume)
+    finally:
+        with contextlib.suppress(AirbrushError):  # what ended the training says more
+            report.write(run.folder)
+    return run.folder
+
+
+def _train_logged(run: Run, material: Material, resume: bool) -> None:
     with run, _deterministic(), _asked_to_stop() as asked:
+        tracking.attach(run, run.folder.parents[1], material.settings.logging.mlflow_experiment)
         trainer = Trainer(material, run)
         if resume:
             trainer.resume()
@@ -115,7 +125,6 @@ def _train(run: Run, material: Material, resume: bool) -> Path:
         if not complete:
             log.warning("stopped; `airbrush train ppo --resume %s` goes on", run.folder)
             raise KeyboardInterrupt
-    return run.folder
 
 
 def _line(place: Place, row: dict[str, float], total: int) -> str:

@@ -245,12 +245,12 @@ def _events(events: Sequence[Event]) -> str:
         f'<td class="number">{event.step}</td><td>{event.kind}</td><td>{escape(event.message)}</td></tr>'
         for event in events
     ]
-    head = "<tr><th>UTC</th><th class="number">step</th><th>what</th><th></th></tr>"
+    head = '<tr><th>UTC</th><th class="number">step</th><th>what</th><th></th></tr>'
     return f"<table>{head}{''.join(lines)}</table>" if lines else ""
 
 
 def _provenance(run: Path, record: RunRecord) -> str:
-    tables = [
+    tables: list[tuple[str, Mapping[str, object]]] = [
         ("versions", record.versions),
         ("seeds", record.seeds),
         ("determinism", record.determinism),

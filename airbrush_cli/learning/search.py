@@ -28,6 +28,7 @@ from airbrush_cli.errors import AirbrushError, InputError, JobError
 from airbrush_cli.learning import tracking
 from airbrush_cli.learning.study import JOURNAL, REASON, Study, masked, open_storage
 from airbrush_cli.learning.trial import Commands, Stopped, TrialRun, check_keys, patched, resolved
+from airbrush_cli.schemas.environment import Environment
 from airbrush_cli.schemas.training import SearchSpace, Train
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def prepare(
         name: of the study; one that is there already is gone on with. None for a new one.
         space_file: in place of configs/hpo_search_space_v1.yaml.
         train_file: in place of configs/train.yaml.
-        overrides: `key=value` for train.yaml.
+        overrides: `key=value` for train.yaml; with `env.` before the key, for the environment's settings.
         storage: where workers share the study; see `study.open_storage`.
         trials, minutes: in place of the budget's.
         commands: in place of this program's own.
@@ -123,8 +124,11 @@ def prepare(
     budget = [f"budget.n_trials={trials}"] if trials is not None else []
     budget += [f"budget.timeout_minutes={minutes}"] if minutes is not None else []
     space = config.load("hpo_search_space_v1", SearchSpace, space_file, budget)
-    settings = config.load("train", Train, train_file, overrides)
+    of_environment = [text.removeprefix("env.") for text in overrides if text.startswith("env.")]
+    of_training = [text for text in overrides if not text.startswith("env.")]
+    settings = config.load("train", Train, train_file, of_training)
     train = resolved(settings, train_file or config.shipped("train"))
+    environment = config.load("env_airbrush_v1", Environment, Path(train["env_config"]), of_environment)
     check_keys(space, train)
     name = name or f"hpo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     if not re.fullmatch(r"[A-Za-z0-9._+-]+", name):
@@ -139,6 +143,8 @@ def prepare(
         commands=commands or Commands(),
         settings=console.current().settings,
     )
+    train["env_config"] = str((search.folder / "config" / "env.yaml").resolve())
+    files.write_text(Path(train["env_config"]), documents.dump(environment.model_dump(mode="json", exclude_none=True)))
     files.write_text(search.folder / "config" / "train.yaml", documents.dump(train))
     files.write_text(search.folder / "config" / "search.yaml", documents.dump(space.model_dump(mode="json")))
     if space.validation.image_dir is not None:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import optuna
 
-from airbrush_cli import documents, files
+from airbrush_cli import config, documents, files
 from airbrush_cli.errors import AirbrushError, InputError, JobError
 from airbrush_cli.job import JobFolder
 from airbrush_cli.learning.rows import MetricsReader, Row
@@ -27,15 +27,15 @@ from airbrush_cli.schemas.training import SearchSpace, Train
 
 log = logging.getLogger(__name__)
 
-# How long a trainer that is asked to end may take to save what it has.
-_GRACE_SECONDS = 60.0
+# A trainer that is asked to end does so after its epoch; asked again, at once. Seconds to wait after each.
+_GRACE_SECONDS = (5.0, 60.0)
 # Paths in train.yaml, which are relative to the file that they stand in.
 _PATHS = ("env_config", "sim_config")
 
 
-def train_command(config: Path, out: Path) -> list[str]:
+def train_command(settings: Path, out: Path) -> list[str]:
     """Return the command line of the trainer."""
-    return [sys.executable, "-m", "airbrush_cli.app", "train", "ppo", "--config", str(config), "--out", str(out)]
+    return [sys.executable, "-m", "airbrush_cli.app", "train", "ppo", "--config", str(settings), "--out", str(out)]
 
 
 def paint_command(policy: Path, strokes: int, jobs: Sequence[Path]) -> list[str]:
@@ -97,9 +97,9 @@ class TrialRun:
         """
         # Of a killed worker with the same number nothing is left: a trial's number is given once.
         self.folder.mkdir(parents=True, exist_ok=True)
-        config = self.folder / "train.yaml"
-        files.write_text(config, documents.dump(patched(self.train, self.params)))
-        rows = self._train(config)
+        settings = self.folder / "train.yaml"
+        files.write_text(settings, documents.dump(patched(self.train, self.params)))
+        rows = self._train(settings)
         finals = self._paint() if self.jobs else _own_validation(rows)
         self.figures.update(finals)
         value = objective(self.study.space, finals)
@@ -107,8 +107,8 @@ class TrialRun:
             raise JobError(f"trial {self.trial.number}: its {self.study.space.objective.name} is not a number")
         return value
 
-    def _train(self, config: Path) -> list[Row]:
-        command = [*self.commands.train(config, self.folder), *self.commands.extra]
+    def _train(self, settings: Path) -> list[Row]:
+        command = [*self.commands.train(settings, self.folder), *self.commands.extra]
         reported = 0
         reader: MetricsReader | None = None
         with self._process(command, "trainer.log") as process:
@@ -193,13 +193,7 @@ class TrialRun:
             try:
                 yield process
             finally:
-                if process.poll() is None:
-                    process.terminate()
-                    try:
-                        process.wait(_GRACE_SECONDS)
-                    except subprocess.TimeoutExpired:
-                        process.kill()
-                        process.wait()
+                _end(process)
 
     def _run_folder(self) -> Path | None:
         found = sorted(self.folder.glob(f"runs/*/{RECORD}"))
@@ -212,16 +206,28 @@ class TrialRun:
         return words
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for seconds in _GRACE_SECONDS:
+        if process.poll() is not None:
+            return
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
 def policy_file(run: Path) -> Path:
     """Return the weights of a run's best strategist.
 
     Raises:
         JobError: the trainer kept none.
     """
-    for name in ("best.pt", "last.pt"):
-        if (path := run / "checkpoints" / name).is_file():
-            return path
-    raise JobError(f"{run / 'checkpoints'}: the trainer kept no weights")
+    path = run / "checkpoints" / "policy.pt"
+    if not path.is_file():
+        raise JobError(f"{path.parent}: the trainer kept no weights")
+    return path
 
 
 def patched(train: Mapping[str, Any], params: Mapping[str, float]) -> dict[str, Any]:
@@ -240,7 +246,9 @@ def resolved(settings: Train, path: Path) -> dict[str, Any]:
     """Return complete settings as plain data, their paths absolute: they will lie in another folder than `path`."""
     data = settings.model_dump(mode="json", exclude_none=True)
     for name in _PATHS:
-        data[name] = str((path.parent / data[name]).resolve())
+        beside = path.parent / data[name]
+        found = beside if beside.is_file() else config.shipped(str(Path(data[name]).with_suffix("")))
+        data[name] = str(found.resolve())
     return data
 
 

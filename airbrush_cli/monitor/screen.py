@@ -76,7 +76,7 @@ def screen(snapshot: Snapshot, room: Room, selected: int = 0, keys: bool = False
     studies = [study for study in snapshot.studies if study.running] or list(snapshot.studies[-1:])
     parts: list[RenderableType] = []
     if studies:
-        trials = 3 if room.lines < 30 else 8
+        trials = 1 if room.lines < 20 else 3 if room.lines < 30 else 8
         for study in studies[: 1 if room.lines < 30 else 2]:
             parts += [_study_rule(study, room), _study(study, room, trials)]
             lines -= 2 + min(trials, len(study.trials.trials))

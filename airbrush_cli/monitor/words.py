@@ -21,17 +21,17 @@ def spark(values: Sequence[float], width: int) -> str:
     columns = min(width, len(values))
     bounds = [len(values) * index // columns for index in range(columns + 1)]
     means = [
-        math.fsum(part) / len(part) if all(map(math.isfinite, part)) else math.nan
+        math.fsum(value / len(part) for value in part) if all(map(math.isfinite, part)) else math.nan
         for part in (values[start:end] for start, end in pairwise(bounds))
     ]
     finite = [mean for mean in means if math.isfinite(mean)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
-    span = high - low
+    span = high / 2 - low / 2  # halved, as the difference of two numbers may be none
 
     def block(mean: float) -> str:
         if not math.isfinite(mean):
             return "×"
-        return _BLOCKS[min(7, int(8 * (mean - low) / span))] if span > 0 else _BLOCKS[3]
+        return _BLOCKS[min(7, int(8 * ((mean / 2 - low / 2) / span)))] if span > 0 else _BLOCKS[3]
 
     return "".join(map(block, means))
 
@@ -46,14 +46,14 @@ def figure(value: float | None) -> str:
     if value == int(value) and size < 10_000:
         return str(int(value))
     if size >= 1e9 or size < 1e-3:
-        return f"{value:.1e}"
+        return f"{value:.1e}" if 1e-99 < size < 9e98 else f"{value:.0e}"
     if size >= 1e4:
         return f"{value / 1e6:.2f}M" if size >= 1e6 else f"{value / 1e3:.1f}k"
     return f"{value:.{4 if size < 10 else 2 if size < 100 else 1}f}"
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time span in at most seven characters: `42 s`, `7 min`, `3 h 20`, `2 d 4 h`."""
+    """Return a time span in at most eight characters: `42 s`, `7 min`, `3 h 20`, `2 d 4 h`."""
     if seconds is None or not math.isfinite(seconds):
         return "–"
     minutes = int(seconds / 60)
@@ -63,7 +63,8 @@ def duration(seconds: float | None) -> str:
         return f"{minutes} min"
     if minutes < 24 * 60:
         return f"{minutes // 60} h {minutes % 60:02d}"
-    return f"{minutes // 1440} d {minutes // 60 % 24} h"
+    days = minutes // 1440
+    return f"{days} d {minutes // 60 % 24} h" if days < 10 else f"{days} d"
 
 
 def size(count: float) -> str:
