@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from airbrush_cli import config, documents, files
 from airbrush_cli.errors import InputError
-from airbrush_cli.learning import plans, targets
+from airbrush_cli.learning import plans, targets, tracking
 from airbrush_cli.learning.run import Run
 from airbrush_cli.learning.targets import Target
 from airbrush_cli.learning.trainer import Material, Place, Trainer
@@ -101,6 +101,7 @@ def resume(folder: Path) -> Path:
 
 
 def _train(run: Run, material: Material, resume: bool) -> Path:
+    tracking.attach(run, run.folder.parent.parent, material.settings.logging.mlflow_experiment)
     with run, _deterministic(), _asked_to_stop() as asked:
         trainer = Trainer(material, run)
         if resume:
