@@ -18,7 +18,7 @@ Examples:
   airbrush train ppo --pictures photos --out training
   airbrush train ppo --pictures photos --config configs/train_small.yaml --steps 200000
   airbrush train ppo --resume training/runs/train-20260101-120000
-  airbrush paint jobs/photo --policy training/runs/train-20260101-120000/checkpoints/policy.pt"""
+  airbrush paint jobs/photo --policy training/runs/train-20260101-120000/checkpoints/best.pt"""
 
 _NEEDED = ("stable_baselines3", "gymnasium", "psutil")
 

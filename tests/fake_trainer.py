@@ -54,7 +54,7 @@ def train(config: Path, out: Path, seconds: float) -> None:
             time.sleep(seconds)
             value = final + 0.2 * (1 - epoch / EPOCHS)
             run.log(epoch, epoch=epoch, val_lpips=value, val_psnr=20 - 10 * value, reward_mean=-value)
-        (run.checkpoints / "policy.pt").write_text(f"{final}")
+        (run.checkpoints / "best.pt").write_text(f"{final}")
 
 
 def paint(policy: Path, strokes: int, jobs: Sequence[Path]) -> None:

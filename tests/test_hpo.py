@@ -64,7 +64,7 @@ def test_a_search_finds_the_better_end_and_its_winner_can_be_trained_again(tmp_p
     # The winner's settings are complete: they train to the same end from another folder.
     fake_trainer.train(best, tmp_path / "again", 0.0)
     (again,) = (tmp_path / "again" / "runs").iterdir()
-    assert float((again / "checkpoints" / "policy.pt").read_text()) == pytest.approx(-ranked[0].value)
+    assert float((again / "checkpoints" / "best.pt").read_text()) == pytest.approx(-ranked[0].value)
     assert Path(settings.env_config).is_file() and Path(settings.sim_config).is_file()
     run = prepared.folder / str(ranked[0].run)
     assert read_record(run).state == "done"

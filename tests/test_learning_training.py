@@ -93,7 +93,7 @@ def test_a_seed_decides_the_curve_and_parts_follow_one_another(tmp_path: Path, l
     assert all(math.isfinite(row["val_lpips"]) and math.isfinite(row["val_psnr"]) for row in one)
     assert {"reward_mean", "approx_kl", "entropy", "explained_variance"} <= one[-1].keys()
     assert (first / "monitor" / "latest" / "strokes.yaml").is_file()
-    trained = load_policy(first / "checkpoints" / "policy.pt")
+    trained = load_policy(first / "checkpoints" / "best.pt")
     assert trained.environment == environment()
     assert sorted(path.name for path in (first / "checkpoints").glob("*.yaml")) == ["best.yaml", "last.yaml"]
     assert len(list((first / "checkpoints").glob("step_*.zip"))) <= 2

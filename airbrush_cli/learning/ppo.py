@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,7 @@ class Learner:
                 policy_kwargs={"agent": agent.model_dump(), "compute": settings.compute.model_dump()},
             )
         self.model.set_logger(Logger(folder=None, output_formats=[]))
+        self.model.ep_info_buffer, self.model.ep_success_buffer = deque(maxlen=1), deque(maxlen=1)  # SB3 fills them
         self._collector = _Rewards(self.scaled)
         self._collector.init_callback(self.model)
 

@@ -71,7 +71,7 @@ def load_policy(path: Path, device: str = "cpu") -> Trained:
     except ValidationError as error:
         raise InputError(f"{path}: not a strategist: {error.error_count()} settings are wrong") from error
     except Exception as error:  # a damaged file fails in many ways
-        raise InputError(f"{path}: not a strategist's policy.pt: {' '.join(str(error).split())[:120]}") from error
+        raise InputError(f"{path}: not a trained strategist: {' '.join(str(error).split())[:120]}") from error
     return Trained(network.eval().to(device), environment)
 
 

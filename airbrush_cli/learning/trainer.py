@@ -288,8 +288,8 @@ class Trainer:
             step=place.step, epoch=place.epoch, stage=place.part, seed=settings.seed,
             figures={name: value for name, value in figures.items() if math.isfinite(value)},
         )  # fmt: skip
-        if best or not (self._run.checkpoints / "policy.pt").exists():
-            path = self._run.checkpoints / "policy.pt"
+        for name in ("last.pt", "best.pt") if best else ("last.pt",):
+            path = self._run.checkpoints / name
             strategist.save_policy(path, self._network, settings.agent, self._material.environment)
 
     def _restore(self, policy: dict[str, Any], optimizer: dict[str, Any], state: dict[str, Any]) -> None:

@@ -224,10 +224,10 @@ def policy_file(run: Path) -> Path:
     Raises:
         JobError: the trainer kept none.
     """
-    path = run / "checkpoints" / "policy.pt"
-    if not path.is_file():
-        raise JobError(f"{path.parent}: the trainer kept no weights")
-    return path
+    for name in ("best.pt", "last.pt"):
+        if (path := run / "checkpoints" / name).is_file():
+            return path
+    raise JobError(f"{run / 'checkpoints'}: the trainer kept no weights")
 
 
 def patched(train: Mapping[str, Any], params: Mapping[str, float]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def make_strategist(luts: Luts, policy: Path | None = None, looks: bool = True, 
 
     Args:
         luts: look-up tables.
-        policy: a trained strategist's policy.pt; the built-in one if None.
+        policy: a trained strategist's checkpoints/best.pt; the built-in one if None.
         looks: False for one that does not look at the picture, so that the technician alone is seen.
         device: `cpu` or `cuda`, where a trained one thinks.
 
