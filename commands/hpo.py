@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from airbrush_cli import app as root
+from airbrush_cli.errors import InputError
 
 app = root.new_app()
 
@@ -21,6 +23,9 @@ Examples:
 
 A study that is named again is gone on with; workers on other machines join it through its storage. What follows `--`
 is handed on to every `airbrush train ppo`. `airbrush monitor` shows the trials."""
+
+
+_NEEDED = ("optuna", "stable_baselines3", "gymnasium")
 
 
 @app.command(cls=root.Command, epilog=_EPILOG)
@@ -67,12 +72,11 @@ def hpo(
     Each trial trains in a process of its own, paints the validation pictures, and is given up early when it does worse
     than most. Prints the path of best_config.yaml, which `airbrush train ppo --config` takes.
     """
-    from airbrush_cli.errors import InputError
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise InputError(f"searching needs {', '.join(missing)}: pip install 'airbrush[train]'")
 
-    try:
-        from airbrush_cli.learning import search_command
-    except ModuleNotFoundError as error:
-        raise InputError(f"hpo: needs the package {error.name}: pip install 'airbrush[train]'") from error
+    from airbrush_cli.learning import search_command
 
     given = {"--pictures": pictures, "--validation": validation}
     flags = [word for name, path in given.items() if path for word in (name, str(path.resolve()))]

@@ -32,10 +32,9 @@ FAST = trial.Commands(train=fake_trainer.train_command, paint=fake_trainer.paint
 
 
 @pytest.fixture(autouse=True)
-def _without_mlflow(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """MLflow takes seconds to load in each process; one test has it."""
-    if "with_mlflow" not in request.keywords:
-        monkeypatch.setattr("airbrush_cli.learning.tracking.store_uri", lambda out: None)
+def _without_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow takes seconds to load in each process; its own tests have it."""
+    monkeypatch.setattr("airbrush_cli.learning.tracking.store_uri", lambda out: None)
 
 
 def prepare(tmp_path: Path, commands: trial.Commands = FAST, **options: object) -> search.Search:
@@ -234,6 +233,13 @@ def test_wrong_settings_are_one_line(tmp_path: Path) -> None:
     status, streams = invoke("hpo", "--storage", "postgresql://me:secret@127.0.0.1:1/x", "--out", tmp_path)
     assert status == 2
     assert "cannot open" in streams.err and "secret" not in streams.err
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airbrush_cli.commands.hpo.find_spec", lambda name: None)
+    status, streams = invoke("hpo", "--out", tmp_path)
+    assert status == 2
+    assert streams.err == "error: searching needs optuna, stable_baselines3, gymnasium: pip install 'airbrush[train]'\n"
 
 
 @pytest.fixture

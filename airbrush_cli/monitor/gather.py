@@ -21,6 +21,7 @@ from airbrush_cli.learning.rows import MetricsReader, Row, read_events
 from airbrush_cli.learning.run import EVENTS, METRICS, RECORD, is_alive, read_record
 from airbrush_cli.monitor.alerts import Alert, machine_alerts, quiet_seconds, run_alerts, stall_seconds
 from airbrush_cli.monitor.machine import Machine, Probe, Usage
+from airbrush_cli.monitor.store import TrackedRun, store_path, tracked
 from airbrush_cli.schemas.run import EpochState, Event, RunRecord
 from airbrush_cli.schemas.search import Trials
 
@@ -120,6 +121,7 @@ class Snapshot:
     machine: Machine
     runs: tuple[RunView, ...]  # running ones first, then the newest
     studies: tuple[StudyView, ...]
+    elsewhere: tuple[TrackedRun, ...] = ()  # in the MLflow store, their folders not here; running ones alone
 
     @property
     def alerts(self) -> list[Alert]:
@@ -138,6 +140,7 @@ class Watcher:
     folder: Path
     probe: Probe = field(default_factory=Probe)
     _readers: dict[Path, MetricsReader] = field(default_factory=dict)
+    _tracked: set[str] = field(default_factory=set)  # MLflow's numbers of the runs whose folders are here
 
     def look(self) -> Snapshot:
         """Gather everything.
@@ -158,7 +161,13 @@ class Watcher:
                 runs.append(view)
         runs.sort(key=lambda run: run.record.created, reverse=True)
         runs.sort(key=lambda run: run.state not in ("running", "stalled", "died"))
-        return Snapshot(self.folder, now, self.probe.machine(self.folder), tuple(runs), tuple(self._studies()))
+        machine = self.probe.machine(self.folder)
+        return Snapshot(self.folder, now, machine, tuple(runs), tuple(self._studies()), self._elsewhere())
+
+    def _elsewhere(self) -> tuple[TrackedRun, ...]:
+        path = store_path(self.folder)
+        found = tracked(path, self._tracked) if path else []
+        return tuple(run for run in found if run.status == "RUNNING")
 
     def _run(self, name: str, folder: Path, now: datetime) -> RunView | None:
         try:
@@ -166,6 +175,8 @@ class Watcher:
         except InputError as error:
             log.debug("%s", error)
             return None
+        if record.tracking:
+            self._tracked.add(record.tracking.run_id)
         rows = self._readers.setdefault(folder, MetricsReader(folder / METRICS)).read()
         events = read_events(folder / EVENTS)
         alive = is_alive(record.process)

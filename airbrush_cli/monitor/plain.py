@@ -25,6 +25,7 @@ def to_data(snapshot: Snapshot) -> dict[str, Any]:
         "alerts": [vars(alert) for alert in snapshot.alerts],
         "runs": [_run(run) for run in snapshot.runs],
         "studies": [_study(study) for study in snapshot.studies],
+        "elsewhere": [vars(run) for run in snapshot.elsewhere],
     }
 
 

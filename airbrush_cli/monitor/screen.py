@@ -73,6 +73,8 @@ def screen(snapshot: Snapshot, room: Room, selected: int = 0, keys: bool = False
     lines = room.lines - 2
     alerts = _alerts(snapshot, room, 2 if room.lines < 30 else 6)
     lines -= len(alerts)
+    elsewhere = _elsewhere(snapshot, room, 1 if room.lines < 30 else 4)
+    lines -= len(elsewhere)
     studies = [study for study in snapshot.studies if study.running] or list(snapshot.studies[-1:])
     parts: list[RenderableType] = []
     if studies:
@@ -82,7 +84,7 @@ def screen(snapshot: Snapshot, room: Room, selected: int = 0, keys: bool = False
             lines -= 2 + min(trials, len(study.trials.trials))
     if not snapshot.runs:
         nothing = "" if studies else f"Nothing runs in {snapshot.folder} yet. `airbrush train` writes there with --out."
-        return Group(*_head(snapshot, room, keys), Text(nothing, style=_FAINT), *parts, *alerts)
+        return Group(*_head(snapshot, room, keys), Text(nothing, style=_FAINT), *parts, *elsewhere, *alerts)
     selected = max(0, min(selected, len(snapshot.runs) - 1))
     table_rows = max(1, min(len(snapshot.runs), lines // 3 if room.lines < 30 else lines // 2 - 2))
     detail_lines = max(3, lines - table_rows - 2)
@@ -94,6 +96,7 @@ def screen(snapshot: Snapshot, room: Room, selected: int = 0, keys: bool = False
         _rule(run.name, _condition(run), room),
         _detail(run, room, min(detail_lines, 34)),
         *parts,
+        *elsewhere,
         *alerts,
     )
 
@@ -279,6 +282,21 @@ def _study(study: StudyView, room: Room, count: int) -> Table:
             *(figure(trial.params.get(name)) for name in shown),
         )
     return table
+
+
+def _elsewhere(snapshot: Snapshot, room: Room, count: int) -> list[Text]:
+    """Runs that MLflow alone knows of."""
+    lines = []
+    for run in snapshot.elsewhere[:count]:
+        figures = [
+            f"{name} {figure(run.metrics[name])}" for name in ("reward_mean", "lpips", "step") if name in run.metrics
+        ]
+        line = Text.assemble(
+            (" MLflow: ", _FAINT), run.name, (f" ({run.experiment})", _FAINT), "  ", ", ".join(figures)
+        )
+        line.truncate(room.columns, overflow="ellipsis")
+        lines.append(line)
+    return lines
 
 
 def _alerts(snapshot: Snapshot, room: Room, count: int) -> list[RenderableType]:
