@@ -20,7 +20,7 @@ pytest.importorskip("optuna", reason="searching needs the extra: pip install 'ai
 
 from airbrush_cli import config, documents
 from airbrush_cli.errors import InputError, JobError
-from airbrush_cli.learning import search, study, trial
+from airbrush_cli.learning import rows, search, study, trial
 from airbrush_cli.learning.run import read_record, this_process
 from airbrush_cli.learning.search_command import progress_line
 from airbrush_cli.schemas.search import Trials
@@ -205,6 +205,27 @@ def test_a_worker_of_another_machine_is_gone_when_it_is_silent(tmp_path: Path, m
     assert [one.state for one in here.summary().trials] == ["retried", "waiting"]
 
 
+def test_ctrl_c_keeps_the_study(tmp_path: Path) -> None:
+    program = WORKER.format(command="endless_train_command", trials=2).replace(
+        "search.work(replace(prepared, poll_seconds=0.05), lambda: False)",
+        "if __name__ == '__main__':\n    search.run(replace(prepared, poll_seconds=0.05), 1)",
+    )
+    (tmp_path / "program.py").write_text(program)
+    root = str(Path(__file__).parents[1])
+    searching = subprocess.Popen(
+        [sys.executable, str(tmp_path / "program.py"), str(tmp_path), ""], env={**os.environ, "PYTHONPATH": root}
+    )
+    folder = tmp_path / "studies" / "night"
+    wait_for(lambda: any(folder.glob("trials/0000/runs/*/run.yaml")))
+    searching.send_signal(signal.SIGINT)
+    assert searching.wait() == -signal.SIGINT
+    trials = documents.load(folder / "trials.yaml", Trials)
+    assert [one.state for one in trials.trials] == ["retried", "waiting"]
+    (run,) = (folder / "trials" / "0000" / "runs").iterdir()
+    assert read_record(run).state == "interrupted"
+    assert [one.state for one in work(prepare(tmp_path, trials=2)).trials] == ["retried", "complete", "complete"]
+
+
 def test_more_workers_than_trials_do_not_overshoot(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, trials=2)
     threads = [threading.Thread(target=search.work, args=(prepared, lambda: False)) for _ in range(4)]
@@ -230,6 +251,8 @@ def test_wrong_settings_are_one_line(tmp_path: Path) -> None:
     prepare(tmp_path).open()
     with pytest.raises(InputError, match=r"began with another train\.yaml"):
         prepare(tmp_path, overrides=["agent.backbone=small"]).open()
+    with pytest.raises(InputError, match="began with another environment"):
+        prepare(tmp_path, overrides=["env.stroke_cap=7"]).open()
     status, streams = invoke("hpo", "--storage", "postgresql://me:secret@127.0.0.1:1/x", "--out", tmp_path)
     assert status == 2
     assert "cannot open" in streams.err and "secret" not in streams.err
@@ -283,3 +306,33 @@ def test_two_machines_share_a_study_in_postgresql(tmp_path: Path, postgres: str)
     assert "secret" not in trials.storage
     assert sorted(one.state for one in trials.trials) == ["complete"] * 2 + ["retried"]
     assert documents.load(search.write_best(prepared, prepared.open()), Train)
+
+
+@pytest.mark.slow
+def test_the_real_trainer_and_the_real_painter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same through the command line, with nothing in another's place; the smallest training that there is."""
+    from tests import learning_setting
+
+    monkeypatch.setenv("AIRBRUSH_LPIPS_WEIGHTS", str(learning_setting.random_backbones(tmp_path)))
+    pictures = learning_setting.write_pictures(tmp_path / "pictures", 4)
+    learning_setting.write_pictures(tmp_path / "judged", 1)
+    space = tmp_path / "space.yaml"
+    text = config.shipped("hpo_search_space_v1").read_text()
+    space.write_text(text.replace("image_dir: null", "image_dir: judged").replace("stroke_cap: 1500", "stroke_cap: 20"))
+    settings = [*learning_setting.TRAIN, *(f"env.{text}" for text in learning_setting.ENVIRONMENT)]
+    status, streams = invoke(
+        *("hpo", "--pictures", pictures, "--space", space, "--out", tmp_path / "out", "--study", "real", "--trials", 2),
+        *(word for text in settings for word in ("--set", text)),
+    )
+    assert status == 0, streams.err
+    best = Path(streams.out.strip())
+    trials = documents.load(best.with_name("trials.yaml"), Trials)
+    assert [one.state for one in trials.trials] == ["complete", "complete"]
+    winner = best.parent / str(trials.ranked()[0].run)
+    assert (winner / "report.html").is_file()
+    assert list(best.parent.glob("trials/*/validation/p0/painting.png"))
+    # The winner's settings train to the same curve.
+    assert invoke("train", "ppo", "--pictures", pictures, "--config", best, "--out", tmp_path / "again")[0] == 0
+    (again,) = (tmp_path / "again" / "runs").iterdir()
+    first, second = (rows.read_metrics(run / "metrics.yaml") for run in (winner, again))
+    assert [row["val_lpips"] for row in first] == [row["val_lpips"] for row in second]

@@ -84,12 +84,13 @@ class Search:
         searched = self.space.model_dump(
             mode="json", include={"objective", "search_space", "validation", "constraints"}
         )
+        # Paths differ between machines; the environment's settings are compared by themselves.
+        train = {key: value for key, value in self.train.items() if not key.endswith("_config")}
         study.agree(
             {
                 "search space": tracking.digest(documents.dump(searched)),
-                "train.yaml": tracking.digest(
-                    documents.dump({k: v for k, v in self.train.items() if k[-7:] != "_config"})
-                ),
+                "train.yaml": tracking.digest(documents.dump(train)),
+                "environment": files.sha256_file(Path(self.train["env_config"])),
             }
         )
         return study
