@@ -256,7 +256,9 @@ def _study_rule(study: StudyView, room: Room) -> Rule:
     trials = study.trials.trials
     complete = sum(trial.state in ("complete", "pruned") for trial in trials)
     name = f"{study.trials.study}: {study.trials.objective}"
-    return _rule(name, Text(f"{complete} of {study.trials.n_trials} trials"), room)
+    running = sum(trial.state == "running" for trial in trials)
+    words = f"{complete} of {study.trials.n_trials} trials" + (f", {running} running" if running else "")
+    return _rule(name, Text(words), room)
 
 
 def _study(study: StudyView, room: Room, count: int) -> Table:
