@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import signal
@@ -51,12 +52,12 @@ def lpips(backbones: Path) -> Lpips:
 
 def material(lpips: Lpips, *overrides: str) -> Material:
     settings, surroundings, training = train_settings(*overrides), environment(), targets(6)
-    clone = settings.warm_start.clone
-
-    def demonstrations() -> list[plans.Demonstration]:
-        return plans.make_demonstrations(training[: clone.plans], LUTS, surroundings.stroke_cap, clone.work, 0)
-
     return Material(settings, surroundings, LUTS, lpips, training, targets(2, first=100), demonstrations)
+
+
+@functools.cache
+def demonstrations() -> list[plans.Demonstration]:
+    return plans.make_demonstrations(targets(2), LUTS, environment().stroke_cap, 100, 0)
 
 
 def curve(folder: Path) -> list[dict[str, float]]:
@@ -81,12 +82,11 @@ def same(a: list[dict[str, float]], b: list[dict[str, float]]) -> bool:
     return repr(a) == repr(b)
 
 
-def test_a_seed_decides_the_curve_and_parts_follow_one_another(tmp_path: Path, lpips: Lpips) -> None:
+def test_a_seed_decides_the_curve_and_parts_follow_one_another(tmp_path: Path, lpips: Lpips, whole: Path) -> None:
     trainer, first = train(tmp_path, material(lpips))
-    _, second = train(tmp_path, material(lpips))
     _, other = train(tmp_path, material(lpips, "seed=1"))
     one = curve(first)
-    assert same(one, curve(second))
+    assert same(one, curve(whole))
     assert not same(one, curve(other))
     assert [row["step"] for row in one] == list(range(48, 385, 48))
     assert ["warm_start_loss" in row for row in one] == [True] * 5 + [False] * 3  # 96 cloned, 144 descended
@@ -100,9 +100,14 @@ def test_a_seed_decides_the_curve_and_parts_follow_one_another(tmp_path: Path, l
     assert trainer.place.step == 384
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, lpips: Lpips) -> Path:
+    """An uninterrupted run."""
+    return train(tmp_path_factory.mktemp("whole"), material(lpips))[1]
+
+
 @pytest.mark.parametrize("stop_after", [1, 3, 6])  # while cloning, descending, in PPO
-def test_stopped_and_gone_on_with_is_the_same_curve(tmp_path: Path, lpips: Lpips, stop_after: int) -> None:
-    _, whole = train(tmp_path, material(lpips))
+def test_stopped_and_gone_on_with_is_the_same_curve(tmp_path: Path, lpips: Lpips, whole: Path, stop_after: int) -> None:
     trainer, folder = train(tmp_path, material(lpips), stop_after)
     assert len(curve(folder)) == stop_after
     with Run.open(folder) as run:
@@ -163,7 +168,7 @@ def returns(trainer: Trainer | None, lpips: Lpips, episodes: int = 20) -> np.nda
 
 def test_training_beats_chance_and_a_warm_start_beats_none(tmp_path: Path, lpips: Lpips) -> None:
     steps = ["total_steps=2400", "validation.every=1000", "logging.save_interval=1000", "agent.rollout_steps=12"]
-    warm = ["warm_start.clone={steps: 480, plans: 4, work: 200}", "warm_start.twin={steps: 1440, learning_rate: 0.002}"]
+    warm = ["warm_start.clone.steps=480", "warm_start.twin={steps: 1440, learning_rate: 0.002}"]
     trained, _ = train(tmp_path, material(lpips, *steps, *warm))
     cold, _ = train(tmp_path, material(lpips, *steps, "warm_start.enabled=false"))
     chance, learnt, without = returns(None, lpips), returns(trained, lpips), returns(cold, lpips)
