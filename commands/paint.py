@@ -36,7 +36,7 @@ def paint(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all randomness.")] = None,
     policy: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A trained strategist (checkpoints/best.pt) in place of the built-in one."),
+        typer.Option(metavar="FILE", help="A trained strategist (best.pt) in place of the built-in."),
     ] = None,
     strategist: Annotated[
         bool, typer.Option("--strategist/--no-strategist", help="Whether strokes start where the picture wants them.")

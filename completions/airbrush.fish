@@ -34,7 +34,7 @@ complete -c airbrush -n '__fish_seen_subcommand_from paint' -l strokes -r -d 'At
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l effort -x -a 'draft standard best' -d 'How long to plan: always the same strokes.'
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l time -r -d 'How long a job may take, instead of an effort.'
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l seed -r -d 'Seed of all randomness.'
-complete -c airbrush -n '__fish_seen_subcommand_from paint' -l policy -r -d 'A trained strategist (checkpoints/best.pt) in place of the built-in one.'
+complete -c airbrush -n '__fish_seen_subcommand_from paint' -l policy -r -d 'A trained strategist (best.pt) in place of the built-in.'
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l strategist -l no-strategist -d 'Whether strokes start where the picture wants them.'
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l technician -l no-technician -d 'Whether strokes are refined or stay as proposed.'
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l device -x -a 'auto cpu cuda' -d 'Where to compute.'

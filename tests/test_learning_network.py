@@ -13,7 +13,7 @@ from airbrush_cli.schemas.training import Agent, Compute
 FP32 = Compute(precision="fp32")
 
 
-def dots(count: int, generator: torch.Generator, size: tuple[int, int] = (32, 24)) -> tuple[torch.Tensor, torch.Tensor]:
+def dots(count: int, generator: torch.Generator, size: tuple[int, int] = (24, 20)) -> tuple[torch.Tensor, torch.Tensor]:
     """Black observations with a bright dot each, and where its centre lies, (x, y) in [-1, 1]."""
     height, width = size
     place = torch.rand(count, 2, generator=generator) * 0.8 + 0.1

@@ -33,6 +33,7 @@ class Canvases:
         luts: look-up tables.
         lpips: the metric; its device is where everything is computed.
         tile: how LPIPS is tiled; size 0 takes pictures whole and remembers the targets' features.
+        pin_memory: whether targets go to a GPU from page-locked memory.
 
     Attributes:
         light: (B, Hr, Wr, 3) float32 tensor, linear RGB at render_px.
@@ -40,10 +41,19 @@ class Canvases:
         distance: (B,) float64, the LPIPS distance of each from its target at reward_px.
     """
 
-    def __init__(self, count: int, settings: Environment, luts: Luts, lpips: Lpips, tile: Tile | None = None) -> None:
+    def __init__(
+        self,
+        count: int,
+        settings: Environment,
+        luts: Luts,
+        lpips: Lpips,
+        tile: Tile | None = None,
+        pin_memory: bool = False,
+    ) -> None:
         self.settings, self.luts, self.lpips = settings, luts, lpips
         self.device = lpips.device
         self._tile = tile or Tile()
+        self._pin = pin_memory and self.device.type == "cuda"
         self.page_mm = (settings.work_area_mm.x, settings.work_area_mm.y)
         width, height = settings.resolutions.render_px.wh
         self.light = torch.ones(count, height, width, 3, device=self.device)
@@ -63,7 +73,9 @@ class Canvases:
         wanted = np.stack([target.srgb for target in targets])
         if wanted.shape[1:3] != self.light.shape[1:3]:
             raise ValueError(f"targets must be {self.light.shape[2]}x{self.light.shape[1]} pixels")
-        self._wanted[index] = torch.from_numpy(wanted).to(self.device).permute(0, 3, 1, 2).float() / 255
+        pages = torch.from_numpy(wanted)
+        pages = (pages.pin_memory() if self._pin else pages).to(self.device)
+        self._wanted[index] = pages.permute(0, 3, 1, 2).float() / 255
         for i, target in zip(which, targets, strict=True):
             self._targets[i] = target
         self.strokes[list(which)] = 0

@@ -73,8 +73,8 @@ def start(sources: Sources, config_path: Path | None, overrides: Sequence[str], 
         },
         luts=tables,
         total_steps=settings.total_steps,
-        seeds={"seed": settings.seed},
-        determinism=_determinism(settings),
+        seeds={"seed": settings.seed} if settings.logging.log_seeds else {},
+        determinism=_determinism(settings) if settings.logging.log_seeds else {},
         hashes={"luts": luts.sha256, **_data_hashes(*loaded)},
         parameters=_flat(settings) | _flat(environment.resolutions, "resolutions."),
     )
@@ -248,15 +248,8 @@ def _pictures(sources: Sources, settings: Train, environment: Environment) -> tu
 
 
 def _data_hashes(training: list[Target], judged: list[Target]) -> dict[str, str]:
-    return {f"data/{name}": files_digest(some) for name, some in (("training", training), ("validation", judged))}
-
-
-def files_digest(some: Sequence[Target]) -> str:
-    """Return one SHA-256 of pictures' names and contents."""
-    import hashlib
-
-    text = "".join(f"{target.name} {target.sha256}\n" for target in some)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """One SHA-256 of the names and contents of all pictures of a kind."""
+    return {f"data/{name}": targets.digest(some) for name, some in (("training", training), ("validation", judged))}
 
 
 def _lpips(settings: Train) -> Lpips:

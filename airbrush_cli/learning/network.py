@@ -55,7 +55,7 @@ class HeatmapHead(nn.Module):
         points, heat = soft_argmax(self.heat(features), self.temperature)
         points = (2.0 * points - 1.0).reshape(batch, self.strokes, 2 * POINTS)
         where = heat.reshape(batch, self.strokes, POINTS, *heat.shape[2:]).mean(dim=2)
-        small = functional.adaptive_avg_pool2d(observation, list(features.shape[2:]))
+        small = functional.adaptive_avg_pool2d(observation, (features.shape[2], features.shape[3]))
         looked_at = torch.cat([features, small], dim=1)
         here = torch.einsum("bkhw,bchw->bkc", where, looked_at)
         everywhere = features.mean(dim=(2, 3))[:, None].expand(-1, self.strokes, -1)

@@ -61,11 +61,11 @@ def make_demonstrations(
         seed: of the planner.
     """
     settings = config.load("paint", PaintSettings).model_copy(update={"strokes": strokes, "seed": seed})
-    twin = Twin(luts, "cpu")
+    twin, strategist = Twin(luts, "cpu"), ErrorStrategist(luts)
     found = []
     for target in targets:
         linear = map_to_gamut(target.srgb, luts).linear
-        plan = Planner(linear, twin, ErrorStrategist(luts), settings, WorkClock(work)).run()
+        plan = Planner(linear, twin, strategist, settings, WorkClock(work)).run()
         if len(plan):
             found.append(Demonstration(target, plan))
     return found

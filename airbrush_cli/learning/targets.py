@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,7 @@ def up_to(targets: Sequence[Target], stage: Stage) -> list[Target]:
     return kept or list(targets)
 
 
-def hashes(targets: Iterable[Target]) -> dict[str, str]:
-    """Return the SHA-256 of each picture's file by name."""
-    return {target.name: target.sha256 for target in targets}
+def digest(targets: Iterable[Target]) -> str:
+    """Return one SHA-256 of pictures' names and contents."""
+    text = "".join(f"{target.name} {target.sha256}\n" for target in targets)
+    return hashlib.sha256(text.encode()).hexdigest()

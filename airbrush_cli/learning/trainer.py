@@ -81,7 +81,10 @@ class Trainer:
         self.place = Place()
         tile = settings.lpips.tile
         self._env = AirbrushVecEnv(
-            Canvases(settings.canvases, environment, material.luts, material.lpips, tile), material.targets
+            Canvases(
+                settings.canvases, environment, material.luts, material.lpips, tile, settings.dataloader.pin_memory
+            ),
+            material.targets,
         )
         self._env.seed(settings.seed)
         self._learner = Learner(self._env, settings)  # seeds torch and numpy too
@@ -241,8 +244,9 @@ class Trainer:
             return Trouble("nan", "weights are not finite")
         if row.get("approx_kl", 0.0) > guard.max_kl:
             return Trouble("kl", f"the policy moved by KL {row['approx_kl']:.3g} in one update, over {guard.max_kl:g}")
-        if row.get("entropy", math.inf) < guard.min_entropy:
-            return Trouble("entropy_collapse", f"entropy {row['entropy']:.3g} is under {guard.min_entropy:g}")
+        entropy = row.get("entropy", math.inf) / self._learner.policy.log_std.numel()
+        if entropy < guard.min_entropy:
+            return Trouble("entropy_collapse", f"entropy {entropy:.3g} a number is under {guard.min_entropy:g}")
         return None
 
     def _set_back(self, trouble: Trouble) -> None:

@@ -110,7 +110,7 @@ class Guard(Model):
     """When training is stopped, or set back to the last good checkpoint with a smaller step."""
 
     max_kl: Positive = 0.5
-    min_entropy: float = -60.0  # nats of the action's distribution
+    min_entropy: float = -4.0  # nats for each number of an action
     restarts: Annotated[int, Field(ge=0)] = 3
     learning_rate_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
     patience: Annotated[int, Field(ge=0)] = 0  # epochs without a better val_lpips before training ends; 0: never

@@ -24,8 +24,8 @@ from airbrush_cli.twin.luts import synthetic_luts
 
 # Each measurement is the best of so many stretches of at least so many seconds, taken in turns.
 _TURNS, _SECONDS = 4, 1.5
-_WORKERS = (2, 4, 8)
-_BATCHES = (16, 64, 256)
+_WORKERS = (2, 4)
+_BATCHES = (64, 256)
 
 
 def settings_of(size: tuple[int, int]) -> Environment:
