@@ -15,7 +15,7 @@ from airbrush_cli import documents
 from airbrush_cli.job import JobFolder
 from airbrush_cli.learning.run import Run
 from airbrush_cli.schemas.job import Figures, Metrics
-from airbrush_cli.schemas.training import Train
+from airbrush_cli.schemas.training import SearchSpace, Train
 
 EPOCHS = 5
 
@@ -36,8 +36,8 @@ def failing_train_command(config: Path, out: Path) -> list[str]:
     return [sys.executable, "-c", "import sys; sys.exit('error: no such picture')"]
 
 
-def paint_command(policy: Path, strokes: int, jobs: Sequence[Path]) -> list[str]:
-    return [sys.executable, __file__, "paint", str(policy), str(strokes), *map(str, jobs)]
+def paint_command(policy: Path, space: SearchSpace, jobs: Sequence[Path]) -> list[str]:
+    return [sys.executable, __file__, "paint", str(policy), str(space.validation.stroke_cap), *map(str, jobs)]
 
 
 def final_lpips(settings: Train) -> float:

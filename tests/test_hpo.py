@@ -318,7 +318,8 @@ def test_the_real_trainer_and_the_real_painter(tmp_path: Path, monkeypatch: pyte
     learning_setting.write_pictures(tmp_path / "judged", 1)
     space = tmp_path / "space.yaml"
     text = config.shipped("hpo_search_space_v1").read_text()
-    space.write_text(text.replace("image_dir: null", "image_dir: judged").replace("stroke_cap: 1500", "stroke_cap: 20"))
+    text = text.replace("image_dir: null", "image_dir: judged").replace("stroke_cap: 1500", "stroke_cap: 20")
+    space.write_text(text.replace("effort: standard", "effort: draft").replace("technician: true", "technician: false"))
     settings = [*learning_setting.TRAIN, *(f"env.{text}" for text in learning_setting.ENVIRONMENT)]
     status, streams = invoke(
         *("hpo", "--pictures", pictures, "--space", space, "--out", tmp_path / "out", "--study", "real", "--trials", 2),

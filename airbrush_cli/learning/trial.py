@@ -38,9 +38,12 @@ def train_command(settings: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "airbrush_cli.app", "train", "ppo", "--config", str(settings), "--out", str(out)]
 
 
-def paint_command(policy: Path, strokes: int, jobs: Sequence[Path]) -> list[str]:
-    """Return the command line that paints jobs with a trained strategist."""
-    options = ["--policy", str(policy), "--strokes", str(strokes), "--no-gcode", "-q"]
+def paint_command(policy: Path, space: SearchSpace, jobs: Sequence[Path]) -> list[str]:
+    """Return the command line that paints jobs with a trained strategist, as the search space says."""
+    validation = space.validation
+    strokes = min(validation.stroke_cap, space.constraints.max_strokes)
+    options = ["--policy", str(policy), "--strokes", str(strokes), "--effort", validation.effort, "--no-gcode", "-q"]
+    options += [] if validation.technician else ["--no-technician"]
     return [sys.executable, "-m", "airbrush_cli.app", "paint", *options, *map(str, jobs)]
 
 
@@ -49,7 +52,7 @@ class Commands:
     """The programs that a trial runs. Tests put others in their place."""
 
     train: Callable[[Path, Path], list[str]] = train_command
-    paint: Callable[[Path, int, Sequence[Path]], list[str]] = paint_command
+    paint: Callable[[Path, SearchSpace, Sequence[Path]], list[str]] = paint_command
     extra: tuple[str, ...] = ()  # more arguments for the trainer
 
 
@@ -150,8 +153,8 @@ class TrialRun:
             if not copy.exists():
                 shutil.copytree(manifest.parent, copy)
             copies.append(copy / manifest.name)
-        cap = min(self.study.space.validation.stroke_cap, self.study.space.constraints.max_strokes)
-        with self._process(self.commands.paint(policy_file(run), cap, copies), "paint.log") as process:
+        command = self.commands.paint(policy_file(run), self.study.space, copies)
+        with self._process(command, "paint.log") as process:
             while (code := process.poll()) is None:
                 self._wait()
         if code:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from airbrush_cli.schemas.base import Count, Model, NonNegative, Positive, Unit
+from airbrush_cli.schemas.paint import Effort
 
 Stage = Literal["easy", "medium", "hard"]
 
@@ -217,6 +218,8 @@ class Validation(Model):
 
     image_dir: str | None = None  # relative to the file
     stroke_cap: Count = 1500
+    effort: Effort = "standard"
+    technician: bool = True  # without, the strategist alone is judged
 
 
 class Constraints(Model):
