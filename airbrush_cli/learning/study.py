@@ -286,7 +286,7 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         number=trial.number,
         state="retried" if trial.user_attrs.get(KILLED) else _STATES[trial.state],
         value=trial.value if trial.state == TrialState.COMPLETE else None,
-        params=dict(trial.params),
+        params=dict(trial.params or trial.system_attrs.get("fixed_params", {})),  # queued ones have theirs there
         last_step=step,
         last_value=last if last is not None and np.isfinite(last) else None,
         seconds=seconds,

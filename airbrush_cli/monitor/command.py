@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import select
 import shutil
@@ -39,12 +40,14 @@ def watch(folder: Path, once: bool, as_yaml: bool, check: bool, interval: float)
     Raises:
         InputError: no such folder.
     """
+    streams = console.current()
+    if isinstance(streams.stdout, io.TextIOWrapper):
+        streams.stdout.reconfigure(errors="replace")  # a terminal of another encoding gets question marks, no traceback
     watcher = Watcher(folder)
     snapshot = watcher.look()
     if once or as_yaml:
         time.sleep(0.2)  # what CPUs do is told between two looks
         snapshot = watcher.look()
-    streams = console.current()
     if as_yaml:
         streams.stdout.write("---\n" + documents.dump(plain.to_data(snapshot)))
         streams.stdout.flush()

@@ -153,11 +153,10 @@ class Watcher:
         now = datetime.now(UTC)
         runs = []
         for name, folder in find_runs(self.folder):
-            view = self._run(name, folder, now)
             # Trials that ended, or that a killed worker left, are told of by their study.
-            if view and (
-                "trials" not in folder.parts[len(self.folder.parts) :] or view.state in ("running", "stalled")
-            ):
+            of_trial = "trials" in folder.parts[len(self.folder.parts) :]
+            view = self._run(name, folder, now, only_active=of_trial)
+            if view and (view.is_active or not of_trial):
                 runs.append(view)
         runs.sort(key=lambda run: run.record.created, reverse=True)
         runs.sort(key=lambda run: run.state not in ("running", "stalled", "died"))
@@ -169,7 +168,7 @@ class Watcher:
         found = tracked(path, self._tracked) if path else []
         return tuple(run for run in found if run.status == "RUNNING")
 
-    def _run(self, name: str, folder: Path, now: datetime) -> RunView | None:
+    def _run(self, name: str, folder: Path, now: datetime, only_active: bool) -> RunView | None:
         try:
             record = read_record(folder)
         except InputError as error:
@@ -177,6 +176,8 @@ class Watcher:
             return None
         if record.tracking:
             self._tracked.add(record.tracking.run_id)
+        if only_active and record.state != "running":
+            return None
         rows = self._readers.setdefault(folder, MetricsReader(folder / METRICS)).read()
         events = read_events(folder / EVENTS)
         alive = is_alive(record.process)
