@@ -37,6 +37,7 @@ from airbrush_cli.monitor.screen import Room, screen
 from airbrush_cli.monitor.words import duration, figure, short, size, spark
 from airbrush_cli.schemas.search import TrialRecord, Trials
 from airbrush_cli.schemas.stroke import HIGH, LOW
+from airbrush_cli.schemas.training import Train
 from tests.test_app import invoke
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (48, 34, 3), dtype=np.uint8)
@@ -232,6 +233,29 @@ def test_a_report_is_one_file_with_everything_in_it(tmp_path: Path) -> None:
     assert not re.search(r"""(src|href)=["'](?!data:)|url\(|<script|@import""", text)
     assert "NaN" not in text and "nan" not in re.sub(r"base64,[^\"]*", "", text).split("<h2>Curves")[1].split("<h2>")[0]
     assert invoke("monitor", "--report", run.folder)[0] == 0
+
+
+def test_a_report_compares_with_the_other_trials_or_runs(tmp_path: Path) -> None:
+    for rate in (1e-4, 1e-3):
+        run = Run.create(
+            tmp_path, "ppo", configs={"train": config.load("train", Train, None, [f"agent.learning_rate={rate}"])}
+        )
+        run.log(1, val_lpips=rate)
+    text = report.write(run.folder).read_text()
+    found = text.split("what came of them</h2>")[1]
+    assert "<b>agent.learning_rate</b>" in found and "best validation LPIPS" in found
+    assert "agent.gamma" not in found.split("<h2>")[0]  # it does not vary
+
+    study = make_study(tmp_path)
+    trial = Run.create(study / "trials" / "0001", "ppo")
+    trials = documents.load(study / "trials.yaml", Trials)
+    there = [
+        one.model_copy(update={"run": f"trials/000{one.number}/runs/{trial.folder.name}"}) for one in trials.trials
+    ]
+    documents.save(trials.model_copy(update={"trials": there}), study / "trials.yaml")
+    text = report.write(trial.folder).read_text()
+    assert text.count('class="dot"') == 2 and text.count('class="dot chosen"') == 1
+    assert "trial 1: agent.learning_rate 0.0003, -0.3" in text
 
 
 @given(st.lists(st.floats(), max_size=300), st.integers(0, 60))
