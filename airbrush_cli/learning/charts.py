@@ -47,7 +47,7 @@ def curve(xs: Sequence[float], ys: Sequence[float], marks: Sequence[Mark] = ()) 
     across = _axis([x for x, _ in finite], _LEFT, WIDTH - _RIGHT)
     up = _axis([y for _, y in finite], HEIGHT - _BOTTOM, _TOP)
     lines = [_ticks(across, up)]
-    for mark in marks:
+    for mark in sorted(marks, key=lambda mark: mark.trouble):  # a trouble and its remedy often share a step
         if across.low <= mark.x <= across.high:
             kind = "mark trouble" if mark.trouble else "mark"
             at = f"{across.place(mark.x):.1f}"

@@ -24,7 +24,8 @@ text-transform:none}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:12px;overflow:hidden}
 .charts figure{padding:.7rem .8rem .2rem}
 .charts figcaption{display:flex;gap:.35rem;font-size:.9rem}
-.charts figcaption span{margin-left:auto;color:var(--soft);font-variant-numeric:tabular-nums}
+.charts figcaption b{white-space:nowrap}
+.charts figcaption span{margin-left:auto;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;color:var(--soft);font-variant-numeric:tabular-nums}
 svg{display:block;width:100%;height:auto}
 svg text{font:10px system-ui,sans-serif;fill:var(--soft)}
 svg .up{text-anchor:end}svg .across,svg .none{text-anchor:middle}

@@ -57,6 +57,9 @@ METRICS: dict[str, Meaning] = {
     "technician_steps": Meaning("technician's steps"),
     "technician_convergence": Meaning("technician's convergence"),
     "renderer_fallbacks": Meaning("renderer fallbacks", "lower"),
+    # of one painting
+    "psnr": Meaning("PSNR, dB", "higher"),
+    "reward": Meaning("reward", "higher"),
     # machine
     "steps_per_second": Meaning("steps/s", "higher"),
     "gpu_memory_peak_mb": Meaning("GPU memory peak, MB"),
