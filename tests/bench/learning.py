@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import psutil
+import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from airbrush_cli import config
@@ -43,8 +45,6 @@ def pool(size: tuple[int, int]) -> list[Target]:
 
 def single(size: tuple[int, int], threads: int) -> AirbrushPainter:
     """One environment, in a process that may use so many threads of torch."""
-    import torch
-
     torch.set_num_threads(threads)
     return AirbrushPainter(settings_of(size), pool(size), synthetic_luts(), Lpips("alex"))
 
@@ -54,50 +54,58 @@ def batch(size: tuple[int, int], count: int) -> AirbrushVecEnv:
     return AirbrushVecEnv(Canvases(count, settings_of(size), synthetic_luts(), Lpips("alex")), pool(size))
 
 
-def rate(env: VecEnv, seconds: float) -> float:
-    """Steps a second of all environments together, with random actions of local strokes."""
+def processor_seconds() -> float:
+    """Processor time of this process and of the workers that it has."""
+    me = psutil.Process()
+    times = [process.cpu_times() for process in (me, *me.children(recursive=True))]
+    return sum(spent.user + spent.system for spent in times)
+
+
+def rates(env: VecEnv, seconds: float) -> tuple[float, float]:
+    """Steps of all environments together, a second and a second of processor time, with random local strokes."""
     generator = np.random.default_rng(0)
-    steps, start = 0, time.perf_counter()
+    steps, start, spent = 0, time.perf_counter(), processor_seconds()
     while time.perf_counter() - start < seconds:
         centre = generator.uniform(-1, 1, (env.num_envs, 1, 2))
         points = centre + 0.1 * generator.standard_normal((env.num_envs, 4, 2))
         rest = generator.uniform(-1, 1, (env.num_envs, 7))
         env.step(np.concatenate([points.reshape(-1, 8), rest], axis=1).clip(-1, 1).astype(np.float32))
         steps += env.num_envs
-    return steps / (time.perf_counter() - start)
+    return steps / (time.perf_counter() - start), steps / max(processor_seconds() - spent, 0.01)
 
 
 def bench_environments(sizes: tuple[tuple[int, int], ...] = ((34, 48), (45, 64), (68, 96))) -> None:
-    """Print steps a second at each size."""
-    print("\nSteps a second, all rasters of one size, LPIPS (alex); SubprocVecEnv with its best number of workers\n")
-    print("| raster | one environment | SubprocVecEnv | batch | ratio |\n| --- | --- | --- | --- | --- |")
+    """Print steps a second at each size, and, for a machine that does other things too, of processor time."""
+    cores = len(os.sched_getaffinity(0))
+    print(f"\nSteps a second of the wall / of processor time; LPIPS (alex), all rasters of one size, {cores} cores\n")
+    print("| raster | one | SubprocVecEnv, best | batch, best | ratio |\n| --- | --- | --- | --- | --- |")
     for size in sizes:
-        makers: dict[str, Callable[[], VecEnv]] = {"one": lambda size=size: DummyVecEnv([lambda: single(size, 1)])}  # type: ignore[misc]
+        makers: dict[str, Callable[[], VecEnv]] = {
+            "one": functools.partial(DummyVecEnv, [functools.partial(single, size, 1)])
+        }
         for workers in _WORKERS:
-            makers[f"SubprocVecEnv, {workers}"] = functools.partial(
-                SubprocVecEnv, [functools.partial(single, size, 1)] * workers
-            )
+            made = [functools.partial(single, size, 1)] * workers
+            makers[f"pipes, {workers}"] = functools.partial(SubprocVecEnv, made)  # type: ignore[arg-type]
         for count in _BATCHES:
             makers[f"batch, {count}"] = functools.partial(batch, size, count)
-        best: dict[str, float] = {}
         envs = {name: make() for name, make in makers.items()}
-        import torch
-
-        torch.set_num_threads(len(os.sched_getaffinity(0)))  # the single environment in this process asked for one
         for env in envs.values():
             env.reset()
-            rate(env, 0.2)
+            rates(env, 0.2)
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in envs}
         for _ in range(_TURNS):
             for name, env in envs.items():
-                best[name] = max(best.get(name, 0.0), rate(env, _SECONDS))
+                torch.set_num_threads(cores if name.startswith("batch") else 1)
+                found[name].append(rates(env, _SECONDS))
         for env in envs.values():
             env.close()
-        pipes, batches = (max((n for n in best if n.startswith(kind)), key=best.__getitem__) for kind in ("S", "b"))
-        print(
-            f"| {size[0]}x{size[1]} | {best['one']:.0f} | {best[pipes]:.0f} ({pipes.split()[-1]} workers) "
-            f"| {best[batches]:.0f} ({batches.split()[-1]} canvases) | {best[batches] / best[pipes]:.1f} |",
-            flush=True,
+        best = {name: np.max(rows, axis=0) for name, rows in found.items()}
+        one, pipes, batched = (
+            np.max([best[name] for name in best if name.startswith(kind)], axis=0) for kind in ("one", "pipes", "batch")
         )
+        cells = [f"{wall:.0f} / {processor:.0f}" for wall, processor in (one, pipes, batched)]
+        ratio = batched / pipes
+        print(f"| {size[0]}x{size[1]} | {' | '.join(cells)} | {ratio[0]:.1f} / {ratio[1]:.1f} |", flush=True)
 
 
 if __name__ == "__main__":
