@@ -25,7 +25,8 @@ figure{margin:0;background:var(--card);border:1px solid var(--line);border-radiu
 .charts figure{padding:.7rem .8rem .2rem}
 .charts figcaption{display:flex;gap:.35rem;font-size:.9rem}
 .charts figcaption b{white-space:nowrap}
-.charts figcaption span{margin-left:auto;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;color:var(--soft);font-variant-numeric:tabular-nums}
+.charts figcaption span{margin-left:auto;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;
+color:var(--soft);font-variant-numeric:tabular-nums}
 svg{display:block;width:100%;height:auto}
 svg text{font:10px system-ui,sans-serif;fill:var(--soft)}
 svg .up{text-anchor:end}svg .across,svg .none{text-anchor:middle}
