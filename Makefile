@@ -28,7 +28,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) -e '.[dev]'
+	$(PIP) -e '.[dev,train]'
 	@touch $@
 
 weights: $(VENV)/.installed ## fetch the LPIPS backbones, if they are not there yet

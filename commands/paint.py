@@ -34,6 +34,16 @@ def paint(
         float | None, typer.Option(min=1, metavar="SECONDS", help="How long a job may take, instead of an effort.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all randomness.")] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A trained strategist (best.pt) in place of the built-in."),
+    ] = None,
+    strategist: Annotated[
+        bool, typer.Option("--strategist/--no-strategist", help="Whether strokes start where the picture wants them.")
+    ] = True,
+    technician: Annotated[
+        bool, typer.Option("--technician/--no-technician", help="Whether strokes are refined or stay as proposed.")
+    ] = True,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
     gcode: Annotated[bool, typer.Option("--gcode/--no-gcode", help="Write G-code too.")] = True,
     machine: Annotated[Path | None, typer.Option(metavar="FILE", help="Machine profile for the G-code.")] = None,
@@ -70,6 +80,9 @@ def paint(
         gcode=gcode,
         frames=frames,
         frames_every=frames_every,
+        policy=policy,
+        strategist=strategist,
+        technician=technician,
     )
     work = partial(_work, settings=settings, options=options, preview=preview, live=jobs == 1)
     raise typer.Exit(streams.run(streams.paths(manifests), work, jobs))

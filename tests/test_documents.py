@@ -16,7 +16,9 @@ from airbrush_cli.schemas.training import SearchSpace, Train
 
 SHIPPED = {
     "env_airbrush_v1": Environment,
+    "env_small": Environment,
     "train": Train,
+    "train_small": Train,
     "hpo_search_space_v1": SearchSpace,
     "calibration_layout": CalibrationLayout,
     "scanner_profile_v1": ScannerProfile,

@@ -19,11 +19,11 @@ from airbrush_cli.errors import InputError
 from airbrush_cli.gcode.job import write_job
 from airbrush_cli.imaging.load import load_image
 from airbrush_cli.job import JobFolder
+from airbrush_cli.painter.choice import Sketch, make_strategist
 from airbrush_cli.painter.clock import Clock, WallClock, WorkClock
 from airbrush_cli.painter.gamut import map_to_gamut
 from airbrush_cli.painter.perception import LpipsGradient
 from airbrush_cli.painter.plan import Planner, Progress
-from airbrush_cli.painter.strategist import ErrorStrategist
 from airbrush_cli.pen.draw import draw_over
 from airbrush_cli.schemas import stroke
 from airbrush_cli.schemas.job import Figures, Metrics, Pass, Provenance
@@ -49,6 +49,9 @@ class Options:
     gcode: bool = True
     frames: Path | None = None
     frames_every: int = 25
+    policy: Path | None = None  # a trained strategist in place of the built-in one
+    strategist: bool = True  # whether it looks; else strokes start anywhere
+    technician: bool = True  # whether strokes are refined; else they stay as proposed
 
 
 @dataclass(frozen=True)
@@ -96,15 +99,14 @@ def paint_job(
     mapped = map_to_gamut(target, luts)
     lpips = _lpips(settings.perception.net, settings.lpips_weights, twin.device)
 
-    planner = Planner(
-        mapped.linear,
-        twin,
-        ErrorStrategist(luts),
-        settings,
-        _clock(settings, options, started),
-        LpipsGradient(lpips, target) if lpips else None,
-        observe,
-    )
+    strategist = make_strategist(luts, options.policy, options.strategist, twin.device)
+    planner: Planner | Sketch
+    if options.technician:
+        clock = _clock(settings, options, started)
+        perception = LpipsGradient(lpips, target) if lpips else None
+        planner = Planner(mapped.linear, twin, strategist, settings, clock, perception, observe)
+    else:
+        planner = Sketch(mapped.linear, twin, strategist, settings)
     partial = False
     log.debug("%s: planning", folder.job.job)
     try:
@@ -239,5 +241,12 @@ def _provenance(settings: PaintSettings, options: Options, twin: Twin, seconds: 
         layering=twin.luts.layering,
         config_sha256=files.sha256_file(options.config_path),
         seconds=round(seconds, 2),
-        options={"strokes": settings.strokes, "effort": settings.effort, "time": options.seconds},
+        options={
+            "strokes": settings.strokes,
+            "effort": settings.effort,
+            "time": options.seconds,
+            "policy_sha256": files.sha256_file(options.policy) if options.policy else None,
+            "strategist": options.strategist,
+            "technician": options.technician,
+        },
     )

@@ -35,6 +35,18 @@ class RendererSettings(Model):
     project_params_each_step: bool = True
 
 
+class Observation(Model):
+    """Channels beyond the nine of target, canvas and their difference."""
+
+    coordinates: bool = False  # two: where each pixel's centre lies, 0..1 from left and from top
+    strokes_left: bool = False  # one: share of the stroke cap that is left
+
+    @property
+    def channels(self) -> int:
+        """How many channels an observation has."""
+        return 9 + 2 * self.coordinates + self.strokes_left
+
+
 class Environment(Model):
     """The whole file."""
 
@@ -42,5 +54,7 @@ class Environment(Model):
     work_area_mm: SizeMm
     resolutions: Resolutions
     coordinate_frames: CoordinateFrames = CoordinateFrames()
+    observation: Observation = Observation()
     stroke_cap: Count = 1500
+    strokes_per_step: Count = 1
     renderer: RendererSettings = RendererSettings()

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from airbrush_cli.schemas.base import Count, Model, NonNegative, Positive, Unit
+from airbrush_cli.schemas.paint import Effort
+
+Stage = Literal["easy", "medium", "hard"]
 
 
 class TorchCompile(Model):
@@ -49,12 +52,69 @@ class Agent(Model):
     entropy_coef: NonNegative = 1e-3
     gamma: Unit = 0.995
     clip_param: Positive = 0.2
+    gae_lambda: Unit = 0.95
+    value_coef: NonNegative = 0.5
+    max_grad_norm: Positive = 0.5
+    log_std_init: float = -2.0  # of the exploration, in units of the action
+    rollout_steps: Count = 64  # steps of each canvas before an update; an epoch is one rollout and its update
+    batch_size: Count = 128
+    passes: Count = 4  # over the rollout, for each update
 
 
 class Curriculum(Model):
-    """Which pictures are trained on, by measured difficulty."""
+    """Which pictures are trained on, by measured difficulty; a stage includes those below it.
 
-    stage: Literal["easy", "medium", "hard"] = "hard"
+    With `advance_epochs`, training starts with the easy ones and goes on to the next stage after so many epochs, up to
+    `stage`.
+    """
+
+    stage: Stage = "hard"
+    advance_epochs: Annotated[int, Field(ge=0)] = 0
+
+
+class CloneSettings(Model):
+    """Warm start, first part: imitate the plans of the built-in painter."""
+
+    steps: Annotated[int, Field(ge=0)] = 20_000  # strokes
+    learning_rate: Positive = 1e-3
+    lookahead: Count = 8  # a proposal counts as right if it is one of the plan's next strokes
+    plans: Count = 24  # how many pictures are planned, where no plans are given
+    work: Positive = 1500  # milliseconds of two reference cores for each
+
+
+class TwinSettings(Model):
+    """Warm start, second part: go down the gradient of the painting's error through the twin."""
+
+    steps: Annotated[int, Field(ge=0)] = 100_000  # strokes
+    learning_rate: Positive = 5e-4
+    lpips_weight: NonNegative = 0.0  # of LPIPS beside the relative squared error
+    noise: NonNegative = 0.02  # standard deviation of actions around the proposals, so that states vary
+
+
+class WarmStart(Model):
+    """What is learnt before PPO; each part can be left out."""
+
+    enabled: bool = True
+    clone: CloneSettings = CloneSettings()
+    twin: TwinSettings = TwinSettings()
+
+
+class TrainValidation(Model):
+    """How the strategist alone is judged after an epoch, on pictures that it is not trained on."""
+
+    pictures: Count = 4  # at most
+    strokes: Count | None = None  # the environment's cap if missing
+    every: Count = 1  # epochs
+
+
+class Guard(Model):
+    """When training is stopped, or set back to the last good checkpoint with a smaller step."""
+
+    max_kl: Positive = 0.5
+    min_entropy: float = -4.0  # nats for each number of an action
+    restarts: Annotated[int, Field(ge=0)] = 3
+    learning_rate_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    patience: Annotated[int, Field(ge=0)] = 0  # epochs without a better val_lpips before training ends; 0: never
 
 
 class Dataloader(Model):
@@ -70,6 +130,7 @@ class TrainLogging(Model):
     run_name_prefix: str = "train"
     log_seeds: bool = True
     save_interval: Count = 10  # epochs between monitor pictures
+    checkpoint_interval: Count = 1  # epochs between checkpoints
 
 
 class Train(Model):
@@ -77,21 +138,42 @@ class Train(Model):
 
     task: Literal["AirbrushPainter-v0"] = "AirbrushPainter-v0"
     device: str = "cuda:0"
+    seed: Annotated[int, Field(ge=0)] = 0
+    total_steps: Count = 2_000_000  # strokes, those of the warm start included
+    canvases: Count = 16  # painted at a time
     compute: Compute = Compute()
     env_config: str = "env_airbrush_v1.yaml"
     sim_config: str = "sim/physics_v1.yaml"
     lpips: LpipsSettings = LpipsSettings()
     agent: Agent = Agent()
+    warm_start: WarmStart = WarmStart()
     curriculum: Curriculum = Curriculum()
+    validation: TrainValidation = TrainValidation()
+    guard: Guard = Guard()
     dataloader: Dataloader = Dataloader()
     logging: TrainLogging = TrainLogging()
 
 
-class Objective(Model):
-    """What a search improves."""
+class Sources(Model):
+    """Where a run's pictures are; kept with it, so that it can be resumed."""
 
-    name: str
+    pictures: str
+    validation: str | None = None
+    plans: str | None = None
+
+
+class Objective(Model):
+    """What a search improves, on average over the validation pictures; `neg` turns the sign of LPIPS."""
+
+    name: Literal["avg_neg_final_lpips_validation", "avg_final_lpips_validation", "avg_final_psnr_validation"]
     direction: Literal["maximize", "minimize"]
+
+    @model_validator(mode="after")
+    def _check_direction(self) -> Objective:
+        right = "minimize" if self.name == "avg_final_lpips_validation" else "maximize"
+        if self.direction != right:
+            raise ValueError(f"direction must be {right} for {self.name}")
+        return self
 
 
 class Budget(Model):
@@ -132,10 +214,12 @@ class Distribution(Model):
 
 
 class Validation(Model):
-    """The pictures that trials are judged on."""
+    """The pictures that trials are judged on; without a folder of them, by the trainer's own validation."""
 
-    image_dir: str
+    image_dir: str | None = None  # relative to the file
     stroke_cap: Count = 1500
+    effort: Effort = "standard"
+    technician: bool = True  # without, the strategist alone is judged
 
 
 class Constraints(Model):
@@ -151,6 +235,14 @@ class Mlflow(Model):
     run_name_prefix: str = "trial"
 
 
+class Retry(Model):
+    """When a worker is taken for dead, and how often its trial is begun again."""
+
+    heartbeat_seconds: Positive = 10.0
+    grace_seconds: Positive = 120.0
+    times: Annotated[int, Field(ge=0)] = 3
+
+
 class SearchSpace(Model):
     """hpo_search_space_v1.yaml. Keys of `search_space` are dotted keys of train.yaml."""
 
@@ -158,6 +250,7 @@ class SearchSpace(Model):
     budget: Budget
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
+    retry: Retry = Retry()
     search_space: dict[str, Distribution]
     validation: Validation
     constraints: Constraints = Constraints()

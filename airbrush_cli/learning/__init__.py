@@ -1,0 +1,1 @@
+"""Learning to paint: runs and their records, environments, policies, training and search."""
