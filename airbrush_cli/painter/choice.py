@@ -8,23 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli import units
+from airbrush_cli.painter.plan import shown
 from airbrush_cli.painter.strategist import ErrorStrategist, Strategist
 from airbrush_cli.schemas.paint import PaintSettings
-from airbrush_cli.schemas.stroke import project, rounded
+from airbrush_cli.schemas.stroke import project
 from airbrush_cli.twin.luts import Luts
 from airbrush_cli.twin.model import Twin
 
 # Of the strokes of one who does not look: mm/s, and the amount of every ink.
 _SPEED, _INK = 12.0, 0.3
+# Spot sigma and greatest length, in spacings, of strokes that nobody refines.
+_ALONE_WIDTH, _ALONE_LENGTH = 0.33, 2.0
 
 
-def make_strategist(luts: Luts, policy: Path | None = None, looks: bool = True, device: str = "cpu") -> Strategist:
+def make_strategist(
+    luts: Luts, policy: Path | None = None, looks: bool = True, refined: bool = True, device: str = "cpu"
+) -> Strategist:
     """Return who proposes strokes.
 
     Args:
         luts: look-up tables.
         policy: a trained strategist's checkpoints/best.pt; the built-in one if None.
         looks: False for one that does not look at the picture, so that the technician alone is seen.
+        refined: whether the technician will refine what it proposes. If not, the built-in one paints strokes that
+            cover the page, in place of thin ones to start from.
         device: `cpu` or `cuda`, where a trained one thinks.
 
     Raises:
@@ -33,7 +40,7 @@ def make_strategist(luts: Luts, policy: Path | None = None, looks: bool = True, 
     if not looks:
         return BlindStrategist(luts)
     if policy is None:
-        return ErrorStrategist(luts)
+        return ErrorStrategist(luts) if refined else ErrorStrategist(luts, width=_ALONE_WIDTH, length=_ALONE_LENGTH)
     from airbrush_cli.learning.strategist import PolicyStrategist, load_policy
 
     return PolicyStrategist(load_policy(policy, device), luts)
@@ -81,7 +88,7 @@ class Sketch:
         self, target: NDArray[np.float32], twin: Twin, strategist: Strategist, settings: PaintSettings
     ) -> None:
         self._target, self._twin, self._strategist, self._settings = target, twin, strategist, settings
-        self._strokes: NDArray[np.float64] = np.empty((0, 15))
+        self.strokes: NDArray[np.float64] = np.empty((0, 15))
 
     def run(self) -> NDArray[np.float64]:
         """Paint all rounds and return the strokes as they will be saved."""
@@ -89,15 +96,16 @@ class Sketch:
         height, width = self._target.shape[:2]
         for growth in sorted(self._settings.growth, key=lambda growth: growth.at):
             total = round(growth.share * self._settings.strokes)
-            wanted = total - len(self._strokes)
+            wanted = total - len(self.strokes)
             if wanted <= 0:
                 continue
-            canvas = self._twin.render(self._strokes, (width, height))
+            canvas = self._twin.render(self.strokes, (width, height))
             spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / total))
             proposed = self._strategist.propose(self._target, canvas, wanted, spacing, generator)
-            self._strokes = np.vstack([self._strokes, proposed])
+            self.strokes = np.vstack([self.strokes, proposed])
         return self.finish()
 
     def finish(self) -> NDArray[np.float64]:
         """Return the strokes so far as they will be saved."""
-        return rounded(self._strokes)
+        height, width = self._target.shape[:2]
+        return shown(self.strokes, self._twin, (width, height))

@@ -23,15 +23,15 @@ from airbrush_cli.painter.choice import Sketch, make_strategist
 from airbrush_cli.painter.clock import Clock, WallClock, WorkClock
 from airbrush_cli.painter.gamut import map_to_gamut
 from airbrush_cli.painter.perception import LpipsGradient
-from airbrush_cli.painter.plan import Planner, Progress
+from airbrush_cli.painter.plan import Planner, Progress, shown
 from airbrush_cli.pen.draw import draw_over
 from airbrush_cli.schemas import stroke
 from airbrush_cli.schemas.job import Figures, Metrics, Pass, Provenance
-from airbrush_cli.schemas.luts import PhysicsConfig
+from airbrush_cli.schemas.luts import Backend, PhysicsConfig
 from airbrush_cli.schemas.paint import PaintSettings
 from airbrush_cli.schemas.pen_vectors import PenVectors
 from airbrush_cli.twin.luts import Luts, load_luts, luts_path
-from airbrush_cli.twin.model import Twin
+from airbrush_cli.twin.model import BackendError, Twin
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,8 @@ def paint_job(
 
     Raises:
         InputError: the manifest or one of its files cannot be used.
-        JobError: the files cannot be written, or the machine cannot paint them.
+        JobError: the files cannot be written, the machine cannot paint them, or the GPU failed (what there was until
+            then is saved as partial).
     """
     folder = JobFolder.open(manifest)
     target = load_image(folder.path(folder.job.inputs.target_image_path))
@@ -95,11 +96,11 @@ def paint_job(
         raise InputError(f"{path}: is {target.shape[1]}x{target.shape[0]}, but the manifest says {size[0]}x{size[1]}")
     pen = documents.load(folder.path(folder.job.inputs.pen_layer_path), PenVectors)
     luts = load_physics(settings, options.config_path)
-    twin = Twin(luts, options.device)
+    twin = Twin(luts, options.device, load_backend(settings, options.config_path))
     mapped = map_to_gamut(target, luts)
     lpips = _lpips(settings.perception.net, settings.lpips_weights, twin.device)
 
-    strategist = make_strategist(luts, options.policy, options.strategist, twin.device)
+    strategist = make_strategist(luts, options.policy, options.strategist, options.technician, twin.device)
     planner: Planner | Sketch
     if options.technician:
         clock = _clock(settings, options, started)
@@ -108,6 +109,7 @@ def paint_job(
     else:
         planner = Sketch(mapped.linear, twin, strategist, settings)
     partial = False
+    failure: BackendError | None = None
     log.debug("%s: planning", folder.job.job)
     try:
         strokes = planner.run()
@@ -115,6 +117,11 @@ def paint_job(
         partial = True
         log.warning("%s: interrupted; keeping the best so far", folder.job.job)
         strokes = planner.finish()
+    except BackendError as error:
+        # Another backend must not refine in its place: the step in flight is dropped, and the CPU writes what there is.
+        partial, failure = True, error
+        twin = Twin(luts, "cpu")
+        strokes = shown(planner.strokes, twin, size)
 
     light = twin.render(strokes, size)
     painting_cmy = colour.linear_to_srgb8(light)
@@ -159,13 +166,21 @@ def paint_job(
     )
     if options.gcode:
         folder = write_job(folder, _machine_path(settings, options.config_path))
-    return Painted(folder.save(), measured, partial, seconds)
+    saved = folder.save()
+    if failure:
+        raise BackendError(f"{failure}; the strokes until then are in {saved}, marked partial") from failure
+    return Painted(saved, measured, partial, seconds)
 
 
 def load_physics(settings: PaintSettings, config_path: Path) -> Luts:
     """Load the look-up tables that the settings' physics file names; its path is relative to the settings' file."""
     path = _beside(config_path, settings.physics)
     return load_luts(luts_path(documents.load(path, PhysicsConfig), path))
+
+
+def load_backend(settings: PaintSettings, config_path: Path) -> Backend:
+    """Return the backend that the settings' physics file asks for."""
+    return documents.load(_beside(config_path, settings.physics), PhysicsConfig).rasterizer.backend
 
 
 def figures(picture: NDArray[np.uint8], target: NDArray[np.uint8], lpips: metrics.Lpips | None) -> Figures:

@@ -115,16 +115,9 @@ class Planner:
         return self.finish()
 
     def finish(self) -> NDArray[np.float64]:
-        """Return the strokes as they will be saved: rounded, and without those that show nothing."""
-        strokes = rounded(self.strokes)
+        """Return the strokes as they will be saved."""
         height, width = self._target.shape[:2]
-        while len(strokes):
-            picture, tape = self._twin.forward(strokes, (width, height))
-            peak = self._twin.influence(tape, srgb_encoded(picture)[1])[1]
-            if (peak >= _INVISIBLE).all():
-                break
-            strokes = strokes[peak >= _INVISIBLE]
-        return strokes
+        return shown(self.strokes, self._twin, (width, height))
 
     def _scale(self, fraction: float) -> float:
         return [level for level in self._settings.levels if level.at <= fraction or level.at == 0][-1].scale
@@ -220,6 +213,18 @@ class Planner:
         self._since_perceived += 1
         assert self._perceived is not None
         return self._perceived
+
+
+def shown(strokes: NDArray[np.float64], twin: Twin, size_px: tuple[int, int]) -> NDArray[np.float64]:
+    """Return strokes as a file holds them: rounded, and without those that show nothing on a page of that size."""
+    strokes = rounded(strokes)
+    while len(strokes):
+        picture, tape = twin.forward(strokes, size_px)
+        peak = twin.influence(tape, srgb_encoded(picture)[1])[1]
+        if (peak >= _INVISIBLE).all():
+            break
+        strokes = strokes[peak >= _INVISIBLE]
+    return strokes
 
 
 def _cosine(first: float, last: float, place: float) -> float:
