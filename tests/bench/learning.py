@@ -1,28 +1,35 @@
 """The environments: steps a second of one batch of canvases, and of SB3's SubprocVecEnv over single environments.
 
 python -m tests.bench.learning
+python -m tests.bench.learning POLICY.pt FOLDER [STROKES]     a trained strategist and the built-in one, each alone
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
-from airbrush_cli import config
+from airbrush_cli import colour, config
 from airbrush_cli.learning.canvases import Canvases
 from airbrush_cli.learning.environment import AirbrushPainter
-from airbrush_cli.learning.targets import Target
+from airbrush_cli.learning.targets import Target, load_targets
 from airbrush_cli.learning.vec_env import AirbrushVecEnv
-from airbrush_cli.metrics import Lpips
+from airbrush_cli.metrics import Lpips, psnr
+from airbrush_cli.painter.choice import Sketch, make_strategist
+from airbrush_cli.painter.gamut import map_to_gamut
 from airbrush_cli.schemas.environment import Environment
+from airbrush_cli.schemas.paint import PaintSettings
 from airbrush_cli.twin.luts import synthetic_luts
+from airbrush_cli.twin.model import Twin
 
 # Each measurement is the best of so many stretches of at least so many seconds, taken in turns.
 _TURNS, _SECONDS = 4, 1.5
@@ -108,5 +115,30 @@ def bench_environments(sizes: tuple[tuple[int, int], ...] = ((34, 48), (45, 64),
         print(f"| {size[0]}x{size[1]} | {' | '.join(cells)} | {ratio[0]:.1f} / {ratio[1]:.1f} |", flush=True)
 
 
+def bench_strategists(policy: Path, folder: Path, strokes: int = 200) -> None:
+    """Print what strategists reach alone, without the technician, on each picture of a folder."""
+    size = (454, 640)
+    luts, lpips = synthetic_luts(), Lpips("alex")
+    twin = Twin(luts, "cpu")
+    settings = config.load("paint", PaintSettings, None, [f"strokes={strokes}"])
+    who = {"built-in": make_strategist(luts), "trained": make_strategist(luts, policy)}
+    print(f"\nStrategists alone, {strokes} strokes, {size[0]}x{size[1]}: LPIPS (alex) / PSNR dB\n")
+    print(f"| picture | {' | '.join(who)} |\n| --- {'| --- ' * len(who)}|")
+    rows = []
+    for target in load_targets(folder, size):
+        linear = map_to_gamut(target.srgb, luts).linear
+        row = []
+        for strategist in who.values():
+            laid = Sketch(linear, twin, strategist, settings).run()
+            painted = colour.linear_to_srgb8(twin.render(laid, size))
+            row.append((lpips.distance(painted, target.srgb), psnr(painted, target.srgb)))
+        rows.append(row)
+        print(f"| {target.name} | {' | '.join(f'{a:.3f} / {b:.2f}' for a, b in row)} |", flush=True)
+    print(f"| **mean** | {' | '.join(f'{a:.3f} / {b:.2f}' for a, b in np.mean(rows, axis=0))} |")
+
+
 if __name__ == "__main__":
-    bench_environments()
+    if sys.argv[1:]:
+        bench_strategists(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))
+    else:
+        bench_environments()
