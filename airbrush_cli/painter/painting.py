@@ -27,10 +27,9 @@ from airbrush_cli.painter.strategist import ErrorStrategist
 from airbrush_cli.pen.draw import draw_over
 from airbrush_cli.schemas import stroke
 from airbrush_cli.schemas.job import Figures, Metrics, Pass, Provenance
-from airbrush_cli.schemas.luts import PhysicsConfig
 from airbrush_cli.schemas.paint import PaintSettings
 from airbrush_cli.schemas.pen_vectors import PenVectors
-from airbrush_cli.twin.luts import Luts, load_luts, luts_path
+from airbrush_cli.twin.luts import Luts, configured_luts
 from airbrush_cli.twin.model import Twin
 
 log = logging.getLogger(__name__)
@@ -162,8 +161,7 @@ def paint_job(
 
 def load_physics(settings: PaintSettings, config_path: Path) -> Luts:
     """Load the look-up tables that the settings' physics file names; its path is relative to the settings' file."""
-    path = _beside(config_path, settings.physics)
-    return load_luts(luts_path(documents.load(path, PhysicsConfig), path))
+    return configured_luts(_beside(config_path, settings.physics))
 
 
 def figures(picture: NDArray[np.uint8], target: NDArray[np.uint8], lpips: metrics.Lpips | None) -> Figures:
