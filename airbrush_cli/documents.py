@@ -163,7 +163,7 @@ def save(document: Document, path: Path) -> None:
 
 
 def line_of(text: str, location: Location) -> int | None:
-    """Return the 1-based line of the value at `location`, or of its nearest parent that is there; None if there is none."""
+    """Return the 1-based line of the value at `location`, or of its nearest parent; None for no text."""
     try:
         node = yaml.compose(text, Loader=yaml.CSafeLoader) if text else None
     except yaml.YAMLError:

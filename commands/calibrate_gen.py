@@ -20,17 +20,19 @@ Examples:
 
 @app.command(cls=root.Command, epilog=_EPILOG)
 def gen(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the sheets.")] = Path("calibration"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the sheets.")] = Path(
+        "calibration"
+    ),
     machine: Annotated[Path | None, typer.Option(metavar="FILE", help="Machine profile.")] = None,
-    layout: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What to print, in place of the default.")
+    layout: Annotated[Path | None, typer.Option(metavar="FILE", help="What to print, in place of the default.")] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override the layout.")
     ] = None,
-    override: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override the layout.")] = None,
 ) -> None:
     """Write test sheets to print and measure.
 
-    Each sheet gets G-code for the pen and for the colours, and a picture of what to expect. The manifest names them; the
-    form beside it takes measurements by hand. Print, let dry, scan, then `airbrush calibrate build-luts`.
+    Each sheet gets G-code for the pen and for the colours, and a picture of what to expect. The manifest names them;
+    the form beside it takes measurements by hand. Print, let dry, scan, then `airbrush calibrate build-luts`.
     """
     from airbrush_cli.calibration.command import generate
 

@@ -25,8 +25,9 @@ def use(
 ) -> None:
     """Point the twin at look-up tables.
 
-    The tables are copied beside a physics config of your own, in $XDG_CONFIG_HOME/airbrush/sim (~/.config/airbrush/sim),
-    that every command reads from then on in place of the shipped one. Its path is printed. Older tables stay.
+    The tables are copied beside a physics config of your own, in $XDG_CONFIG_HOME/airbrush/sim (by default
+    ~/.config/airbrush/sim), that every command reads from then on in place of the shipped one. Its path is printed.
+    Older tables stay.
     """
     from airbrush_cli.calibration.command import use_tables
 

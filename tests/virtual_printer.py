@@ -99,15 +99,13 @@ def _spots(generator: np.random.Generator) -> dict[str, NDArray[np.float64]]:
     speed, height = generator.uniform(10, 50), generator.uniform(10, 25)
     thinning = (1 + v / speed) ** generator.uniform(0.7, 1.0) * (1 + (z / height) ** generator.uniform(1.5, 2.2))
     most = generator.uniform(0.75, 0.97)
-    if generator.random() < 0.5:
-        opacity = -np.expm1(np.log1p(-most) / thinning)
-    else:
-        opacity = most / thinning**0.8
+    dyes = generator.random() < 0.5
+    opacity = -np.expm1(np.log1p(-most) / thinning) if dyes else most / thinning**0.8
     return {"opacity": opacity, "sigma_mm": width / FWHM_PER_SIGMA, "z_mm": z_axis, "v_mm_s": v_axis}
 
 
 def print_sheets(manifest_path: Path, ink: Luts, machine: Machine | None = None) -> dict[str, NDArray[np.float32]]:
-    """Return each sheet of a manifest as printed, (2970, 2100, 3) linear RGB on white paper, by replay of its G-code."""
+    """Return each sheet of a manifest as printed, (2970, 2100, 3) linear RGB, by replay of its G-code."""
     manifest = documents.load(manifest_path, CalibrationManifest)
     machine = machine or documents.load(config.shipped("machine_grbl_airbrush_v1"), Machine)
     size = (210 * PIXELS_PER_MM, 297 * PIXELS_PER_MM)

@@ -33,11 +33,8 @@ def generate(out: Path, machine: Path | None, layout: Path | None, overrides: Se
     plan = config.load("calibration_layout", CalibrationLayout, layout, overrides)
     written = write_sheets(plan, machine or config.shipped("machine_grbl_airbrush_v1"), configured_luts(), out)
     for sheet in written.sheets:
-        log.info(
-            "sheet %s: %d patches; first %s (%s), then %s (%s); it should look like %s",
-            sheet.name, len(sheet.patches), sheet.pen_gcode, duration(written.seconds[sheet.pen_gcode]),
-            sheet.cmy_gcode, duration(written.seconds[sheet.cmy_gcode]), out / sheet.picture,
-        )  # fmt: skip
+        pen, cmy = (f"{name} ({duration(written.seconds[name])})" for name in (sheet.pen_gcode, sheet.cmy_gcode))
+        log.info("sheet %s: first %s, then %s; it should look like %s", sheet.name, pen, cmy, out / sheet.picture)
     scans = " ".join(f"--scan {sheet.name}.png" for sheet in written.sheets)
     log.info("Print each on a fresh page, let it dry, scan it at 300 dpi without any automatic correction, and run")
     log.info("  airbrush calibrate build-luts %s %s", out, scans)
@@ -84,11 +81,11 @@ def read_scans(manifest_path: Path, scans: Sequence[Path], profile: ScannerProfi
     Raises:
         InputError: a scan cannot be used, two show the same sheet, or a sheet is missing.
     """
-    from airbrush_cli.calibration.rectify import missing_sheets, rectify
+    from airbrush_cli.calibration.rectify import Rectified, missing_sheets, rectify
     from airbrush_cli.calibration.sampling import Reading, measure
 
     manifest = documents.load(manifest_path, CalibrationManifest)
-    rectified = []
+    rectified: list[Rectified] = []
     for path in scans:
         scan = rectify(path, manifest, profile)
         for other in rectified:
@@ -138,15 +135,17 @@ def table(measured: form.Measured, verdict: Verdict, layering: Layering) -> str:
         for model, errors in verdict.layering_delta_e.items()
     ]
     lines = ["How well each patch is predicted from all others, and overlaps from their layers:"]
-    lines += ["  " + f"{row[0]:<30}" + "".join(f"{cell:>9}" for cell in row[1:4]) + "  " + "".join(row[4:]) for row in rows]
+    lines += [
+        "  " + f"{row[0]:<30}" + "".join(f"{cell:>9}" for cell in row[1:4]) + "  " + "".join(row[4:]) for row in rows
+    ]
     for index in np.argsort(-colours)[:_LISTED]:
         if colours[index] > _SUSPICIOUS:
             label = measured.colour_labels[int(index)]
             lines.append(f"  look at {label}: the others predict a colour that is ΔE {colours[index]:.1f} away")
     if verdict.sheets_agree is not None and abs(verdict.sheets_agree - 1.0) > 0.05:
         lines.append(
-            f"  the spot sheet is {100 * (verdict.sheets_agree - 1):+.0f} % denser than the colour sheet where both have "
-            "the same patch: same ink, paper, pressure?"
+            f"  the spot sheet is {100 * (verdict.sheets_agree - 1):+.0f} % denser than the colour sheet where both "
+            "have the same patch: same ink, paper, pressure?"
         )
     if layering != verdict.recommended:
         lines.append(f"  the tables say {layering}, as was asked for")

@@ -6,6 +6,7 @@ import itertools
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,8 @@ _HEAD = """\
 # Measurements of the calibration sheets, by the label above each patch. A tick under a patch marks where to measure:
 # in the middle of the band, where it is darkest. Then: airbrush calibrate build-luts THIS_FILE
 #
-# Colours are linear RGB from 0 to 1 (not the 0 to 255 of sRGB: set your picture editor to linear light). Measure the bare
-# paper too; colours are divided by it.
+# Colours are linear RGB from 0 to 1 (not the 0 to 255 of sRGB: set your picture editor to linear light). Measure the
+# bare paper too; colours are divided by it.
 """
 _ABOUT = {
     "colour": "Colour in the middle of the band: [R, G, B].",
@@ -38,7 +39,7 @@ _ABOUT = {
 alpha_measured: how much of the paper's luminance is missing in the middle of the band, 0 to 1:
 #   1 - (0.2126 R + 0.7152 G + 0.0722 B) / (the same of the paper).
 # width_mm: across the band, between the two places where half of that is missing, in mm.""",
-    "layering": "Colours at the three ticks, from left to right: base (first ink alone), overlap (both), top (second ink alone).",
+    "layering": "Colours at the three ticks, from left to right: base (first ink), overlap (both), top (second ink).",
 }
 
 
@@ -69,7 +70,9 @@ def is_filled(text: str) -> bool:
     """Return whether a form holds any measurement."""
     data = documents.parse(text, "form")
     sections = [data.get(kind) or {} for kind in _KEYS] if isinstance(data, dict) else []
-    return any(value is not None for section in sections for entry in section.values() for value in (entry or {}).values())
+    return any(
+        value is not None for section in sections for entry in section.values() for value in (entry or {}).values()
+    )
 
 
 def empty(manifest: CalibrationManifest) -> str:
@@ -144,7 +147,9 @@ class _Reader:
             known = {patch.label for patch in self.manifest.patches if patch.kind == kind}
             for label in getattr(self.results, kind):
                 if label not in known:
-                    raise InputError(f"{self.where(kind, label)}: {kind}.{label}: no sheet of the manifest has this label")
+                    raise InputError(
+                        f"{self.where(kind, label)}: {kind}.{label}: no sheet of the manifest has this label"
+                    )
         missing, present = [], []
         for patch in self.manifest.patches:
             entry = getattr(self.results, patch.kind).get(patch.label)
@@ -170,12 +175,18 @@ class _Reader:
                 for before, after in itertools.pairwise(line):
                     low, high = measured.alpha[places[before]], measured.alpha[places[after]]
                     if high > low + _RISE:
-                        label, other = measured.spot_labels[places[after]], measured.spot_labels[places[before]]
-                        log.warning(
-                            "%s: spot.%s: alpha_measured %.3g is more than %.3g of %s, but opacity falls with %s; "
-                            "it will be evened out",
-                            self.where("spot", label), label, high, low, other, name,
-                        )  # fmt: skip
+                        self._warn_of_rise(measured, places[before], places[after], name)
+
+    def _warn_of_rise(self, measured: Measured, before: int, after: int, name: str) -> None:
+        label, other = measured.spot_labels[after], measured.spot_labels[before]
+        where = f"{self.where('spot', label)}: spot.{label}: alpha_measured {measured.alpha[after]:.3g}"
+        log.warning(
+            "%s is more than %.3g of %s, but opacity falls with %s; it will be evened out",
+            where,
+            measured.alpha[before],
+            other,
+            name,
+        )
 
 
 def _arrays(present: list[Patch], results: ManualCalibrationResults) -> Measured:
@@ -184,7 +195,7 @@ def _arrays(present: list[Patch], results: ManualCalibrationResults) -> Measured
     spot = [patch for patch in present if patch.kind == "spot"]
     layering = [patch for patch in present if patch.kind == "layering"]
 
-    def light(values: list[object], shape: tuple[int, ...]) -> Floats:
+    def light(values: list[Any], shape: tuple[int, ...]) -> Floats:
         return np.minimum(np.array(values, np.float64).reshape(shape) / paper, 1.0)
 
     layers = [

@@ -1,4 +1,4 @@
-"""Where the patches of the calibration sheets lie: from left to right, from top to bottom, on as many pages as it takes."""
+"""Where the patches of the calibration sheets lie: row by row, on as many pages as it takes, and checked."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def plan(layout: CalibrationLayout, machine: Machine, luts: Luts) -> list[Sheet]
         "spots": list(_spots(layout, machine, luts)),
     }
     placed: dict[str, list[Patch]] = {}
-    for name, patches in drafts.items():
-        for page, part in enumerate(_flow(patches, layout), start=1):
+    for name, wanted in drafts.items():
+        for page, part in enumerate(_flow(wanted, layout), start=1):
             placed[name if page == 1 else f"{name}-{page}"] = part
     digest = hashlib.sha256(repr((layout, machine, placed)).encode()).digest()
     sheets = []
@@ -181,9 +181,7 @@ def _spots(layout: CalibrationLayout, machine: Machine, luts: Luts) -> Iterator[
             _feasible(label, "spot_grid", z, v, machine)
             run_up = _run_up(v, machine)
             measured = (run_up, run_up + grid.length_mm)
-            yield _Draft(
-                label, "spot", z, v, [(0.0, measured[1] + run_up, grid.ink)], [measured], _reach(luts, z, v)
-            )
+            yield _Draft(label, "spot", z, v, [(0.0, measured[1] + run_up, grid.ink)], [measured], _reach(luts, z, v))
 
 
 def _layering(layout: CalibrationLayout, machine: Machine, luts: Luts) -> Iterator[_Draft]:

@@ -120,7 +120,5 @@ def _under_title(picture: Picture, title: str) -> Picture:
     return result
 
 
-def _text(
-    picture: Picture, text: str, at: tuple[int, int], ink: tuple[int, int, int], size: float = 0.38
-) -> None:
+def _text(picture: Picture, text: str, at: tuple[int, int], ink: tuple[int, int, int], size: float = 0.38) -> None:
     cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, ink, 1, cv2.LINE_AA)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ from airbrush_cli.calibration.layout import mark_box
 from airbrush_cli.errors import InputError
 from airbrush_cli.imaging.load import load_image
 from airbrush_cli.schemas.calibration import CalibrationManifest, ScannerProfile, Sheet
+
+Floats = NDArray[np.floating]
 
 # Of the rectified sheet, pixels per mm.
 SCALE = 10
@@ -61,7 +64,8 @@ def rectify(path: Path, manifest: CalibrationManifest, profile: ScannerProfile) 
         raise InputError(f"{path}: too coarse, about {scale * 25.4:.0f} dpi; scan with at least 150, better 300")
     if scale > _FINEST:
         factor = _FINEST / scale
-        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        reduced = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        picture = np.asarray(reduced, np.uint8)
         here = (here + 0.5) * factor - 0.5
     matrix = _transform(there, here, profile)
     off = _apply(np.linalg.inv(matrix), here) - there
@@ -85,7 +89,7 @@ def _linear(picture: NDArray[np.uint8], profile: ScannerProfile) -> NDArray[np.f
     return picture.astype(np.float32) / np.float32(255.0)
 
 
-def _find_marks(picture: NDArray[np.uint8]) -> dict[int, NDArray[np.float64]]:
+def _find_marks(picture: NDArray[np.uint8]) -> dict[int, Floats]:
     """Return the four corners (4, 2) of each mark, in pixels, by its number."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     # The hatch of a pen is not quite even, and noise is not either.
@@ -97,16 +101,15 @@ def _find_marks(picture: NDArray[np.uint8]) -> dict[int, NDArray[np.float64]]:
     parameters.adaptiveThreshWinSizeStep = 20
     parameters.minMarkerPerimeterRate = 0.02
     dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_5X5_1000)
-    corners, numbers, _ = cv2.aruco.ArucoDetector(dictionary, parameters).detectMarkers(grey)
+    found: Any = cv2.aruco.ArucoDetector(dictionary, parameters).detectMarkers(grey)
+    corners, numbers, _ = found
     if numbers is None:
         return {}
-    return {
-        int(number): np.asarray(points, np.float64).reshape(4, 2)
-        for number, points in zip(np.ravel(numbers), corners, strict=True)
-    }
+    places = [np.asarray(points, np.float64).reshape(4, 2) for points in corners]
+    return {int(number): points for number, points in zip(np.ravel(numbers), places, strict=True)}
 
 
-def _recognise(path: Path, found: dict[int, NDArray[np.float64]], manifest: CalibrationManifest) -> Sheet:
+def _recognise(path: Path, found: dict[int, Floats], manifest: CalibrationManifest) -> Sheet:
     codes = [number // 4 for number in found]
     code = max(set(codes), key=codes.count)
     for sheet in manifest.sheets:
@@ -116,19 +119,17 @@ def _recognise(path: Path, found: dict[int, NDArray[np.float64]], manifest: Cali
     raise InputError(f"{path}: the wrong sheet: its marks carry the code {code}, the manifest's sheets are {known}")
 
 
-def _corners(manifest: CalibrationManifest, corner: int) -> NDArray[np.float64]:
+def _corners(manifest: CalibrationManifest, corner: int) -> Floats:
     left, top, right, bottom = mark_box(manifest.fiducials, corner)
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
 
-def _affine(there: NDArray[np.float64], here: NDArray[np.float64]) -> NDArray[np.float64]:
+def _affine(there: Floats, here: Floats) -> Floats:
     basis = np.column_stack([there, np.ones(len(there))])
     return np.linalg.lstsq(basis, here, rcond=None)[0].T
 
 
-def _transform(
-    there: NDArray[np.float64], here: NDArray[np.float64], profile: ScannerProfile
-) -> NDArray[np.float64]:
+def _transform(there: Floats, here: Floats, profile: ScannerProfile) -> Floats:
     """Return the (3, 3) matrix from mm on the sheet to pixels of the scan, with the freedom that the profile allows."""
     if profile.homography.enabled:
         matrix, _ = cv2.findHomography(there, here, 0)
@@ -139,7 +140,7 @@ def _transform(
     return np.array([[columns[0][0], 0, columns[0][1]], [0, columns[1][0], columns[1][1]], [0, 0, 1]])
 
 
-def _apply(matrix: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _apply(matrix: Floats, points: Floats) -> Floats:
     mapped = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     return mapped[:, :2] / mapped[:, 2:]
 

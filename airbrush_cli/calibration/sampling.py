@@ -17,7 +17,7 @@ from airbrush_cli.schemas.calibration import CalibrationManifest, Patch, PatchSa
 from airbrush_cli.twin.luts import FWHM_PER_SIGMA
 from airbrush_cli.twin.profile import C1, C2, CUT2
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 # Sheets are measured again with what was found before: how far the paint of each band reaches, and which colour it has.
@@ -186,7 +186,9 @@ def edge_blur(scan: Rectified, manifest: CalibrationManifest) -> float:
             y = (np.arange(2 * half) + 0.5 - half) / SCALE
             try:
                 fit = least_squares(
-                    lambda p, y=y, across=across: p[0] - p[1] * (1 + erf((y - p[2]) / (p[3] * np.sqrt(2)))) / 2 - across,
+                    lambda p, y=y, across=across: (
+                        p[0] - p[1] * (1 + erf((y - p[2]) / (p[3] * np.sqrt(2)))) / 2 - across
+                    ),
                     (across[0], across[0] - across[-1], 0.0, 0.1),
                     bounds=((0, 0, -0.5, 0.01), (2, 2, 0.5, 0.6)),
                 )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,9 +88,8 @@ def build(
     Raises:
         InputError: too few patches, or colours that carry no ink.
     """
-    for kind, count in (
-        ("colour", len(measured.rgb)), ("spot", len(measured.alpha)), ("layering", len(measured.layers)),
-    ):  # fmt: skip
+    counts = {"colour": len(measured.rgb), "spot": len(measured.alpha), "layering": len(measured.layers)}
+    for kind, count in counts.items():
         if count < _LEAST[kind]:
             raise InputError(f"{count} measured patches of kind {kind}; at least {_LEAST[kind]} are needed")
     film = _colours(measured)
@@ -166,8 +166,9 @@ class _Film:
         return self(grid.reshape(-1, 3)).reshape(grid.shape)
 
 
-def _decode(values: Floats, exponent: float) -> Floats:
-    return np.clip(values, 0.0, 1.0) ** exponent
+def _decode(values: Any, exponent: float) -> Floats:
+    result: Floats = np.clip(values, 0.0, 1.0) ** exponent
+    return result
 
 
 def _colours(measured: Measured) -> _Film:
