@@ -27,6 +27,18 @@ def _font() -> Any:
     return font
 
 
+@cache
+def _glyphs(text: str) -> list[NDArray[np.float64]]:
+    """Return the strokes of a line of text, capitals 0 to 1 high, +Y down, starting at x = 0."""
+    font = _font()
+    # The font's own zero point and scale are those of capitals.
+    reference = np.concatenate([np.array(list(points)) for points in font.strokes_for_text("H")])
+    base, cap = reference[:, 1].min(), np.ptp(reference[:, 1])
+    strokes = [np.array(list(points)) for points in font.strokes_for_text(text)]
+    start = min((points[:, 0].min() for points in strokes), default=0.0)
+    return [(points - (start, base)) / cap * (1, -1) + (0, 1) for points in strokes if len(points) > 1]
+
+
 def text_paths(text: str, left: float, top: float, height: float) -> list[Path]:
     """Return the pen's paths of a line of text.
 
@@ -35,17 +47,10 @@ def text_paths(text: str, left: float, top: float, height: float) -> list[Path]:
         left, top: of the capitals, mm, image frame.
         height: of the capitals, mm.
     """
-    strokes = [np.array(list(points)) for points in _font().strokes_for_text(text)]
-    # The font's own zero point and scale differ between glyphs of different length; capitals set both.
-    reference = np.concatenate([np.array(list(points)) for points in _font().strokes_for_text("H")])
-    base, cap = reference[:, 1].min(), np.ptp(reference[:, 1])
-    start = min((points[:, 0].min() for points in strokes), default=0.0)
-    paths = []
-    for points in strokes:
-        x = left + (points[:, 0] - start) * height / cap
-        y = top + height - (points[:, 1] - base) * height / cap
-        paths.append([(round(a, 3), round(b, 3)) for a, b in zip(x.tolist(), y.tolist(), strict=True)])
-    return [path for path in paths if len(path) > 1]
+    return [
+        [(round(left + x * height, 3), round(top + y * height, 3)) for x, y in points.tolist()]
+        for points in _glyphs(text)
+    ]
 
 
 def text_width(text: str, height: float) -> float:

@@ -158,7 +158,7 @@ def _fit_paper(sheet: _Sheet) -> None:
 def _robust_fit(basis: Floats, values: Floats) -> Floats:
     """Least squares in which what is darker than the rest (ink, dust) counts little."""
     weights = np.ones(len(values))
-    factors = np.zeros(basis.shape[1])
+    factors: Floats = np.zeros(basis.shape[1])
     for _ in range(12):
         weighted = basis * weights[:, None]
         factors = np.linalg.solve(weighted.T @ basis, weighted.T @ values)
@@ -257,7 +257,7 @@ def _common_width(sheet: _Sheet, patches: Sequence[Patch]) -> tuple[float, float
     single = [patch for patch in patches if patch.kind == "colour"] or list(patches)
     half = min(patch.reach_mm for patch in single)
     total: Floats | None = None
-    y = np.empty(0)
+    y: Floats = np.empty(0)
     for patch in single:
         y, light = _window(sheet, patch, patch.measured_mm[0], half)
         missing = (1.0 - light) @ _LUMINANCE

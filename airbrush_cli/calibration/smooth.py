@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 # What is tried: length scales (in units where the samples span 1), and how much of the variance is noise.
 _SCALES = (0.3, 0.5, 0.8, 1.3, 2.0, 3.5)

@@ -14,6 +14,7 @@ Transparent films multiply, whatever a₀ is; for them it is chosen so that no o
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,8 @@ from airbrush_cli.twin.luts import FWHM_PER_SIGMA, Luts
 
 log = logging.getLogger(__name__)
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
+Axis = NDArray[np.float64]
 
 # Nodes of the tables.
 _AMOUNTS, _HEIGHTS, _SPEEDS = 17, 22, 24
@@ -257,7 +259,7 @@ class _Spots:
         density = np.exp(self._density.left_out[:, 0])
         return -np.expm1(-density) / self._unit, np.exp(self._sigma.left_out[:, 0]) * FWHM_PER_SIGMA
 
-    def evaluate(self, base: float) -> tuple[Floats, Floats, Floats, Floats]:
+    def evaluate(self, base: float) -> tuple[Floats, Floats, Axis, Axis]:
         """Return opacity and sigma (Nz, Nv), and the axes; opacity falls with height and speed."""
         z_axis = _axis(self._z, lambda low, high: np.linspace(low, high, _HEIGHTS))
         v_axis = _axis(self._v, lambda low, high: np.geomspace(low + 10.0, high + 10.0, _SPEEDS) - 10.0)
@@ -268,9 +270,9 @@ class _Spots:
         return opacity, sigma, z_axis, v_axis
 
 
-def _axis(samples: Floats, nodes) -> Floats:  # type: ignore[no-untyped-def]
+def _axis(samples: Floats, nodes: Callable[[float, float], Floats]) -> Axis:
     low, high = float(samples.min()), float(samples.max())
     if high <= low:
         # One height or speed only: the tables say the same for all.
         return np.array([low, low + 1.0])
-    return np.round(nodes(low, high), 6)
+    return np.round(nodes(low, high), 6).astype(np.float64)

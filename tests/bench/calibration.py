@@ -86,23 +86,14 @@ def bench_inks(count: int) -> None:
         "| ink | layering | chosen | alone: mean | 95 % | painted: mean | 95 % | by hand: chosen | alone: mean | 95 % |"
     )
     print("|" + " --- |" * 10)
-    everything: dict[str, list[np.ndarray]] = {"scan": [], "hand": [], "painted": []}
-    right = {"scan": 0, "hand": 0}
     with sheets() as manifest:
         for seed in range(count):
             model, found = outcomes(manifest, seed)
             cells = []
             for way, outcome in found.items():
-                right[way] += outcome.recommended == model
-                everything[way].append(outcome.alone)
                 cells += ["right" if outcome.recommended == model else "WRONG", *figures(outcome.alone)]
-                if way == "scan":
-                    everything["painted"].append(outcome.painted)
-                    cells += figures(outcome.painted)
+                cells += figures(outcome.painted) if way == "scan" else []
             print(f"| {seed} | {model} | {' | '.join(cells)} |", file=sys.__stdout__, flush=True)
-    scan, hand, painted = (figures(np.concatenate(everything[way])) for way in ("scan", "hand", "painted"))
-    totals = [f"{right['scan']} of {count}", *scan, *painted, f"{right['hand']} of {count}", *hand]
-    print(f"| all | | {' | '.join(totals)} |")
 
 
 def figures(values: np.ndarray) -> list[str]:
