@@ -1,7 +1,12 @@
-"""Settings: the shipped defaults under configs/, a file that replaces them, and `a.b=c` overrides on top."""
+"""Settings: the shipped defaults under configs/, the user's own in their place, a file that replaces both, overrides.
+
+The user's own lie in $XDG_CONFIG_HOME/airbrush/ (~/.config/airbrush/). Only `default` looks there: it serves the twin's
+physics, which `airbrush calibrate use` writes.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -27,6 +32,18 @@ def shipped(name: str) -> Path:
         known = sorted(str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.yaml"))
         raise InputError(f"{name}: no such default config; shipped are {', '.join(known)}")
     return path
+
+
+def user(name: str) -> Path:
+    """Return where a config of the user's own lies, whether it is there or not (XDG base directory specification)."""
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".config") / "airbrush" / f"{name}.yaml"
+
+
+def default(name: str) -> Path:
+    """Return the path of the user's own config of a name, or, failing that, of the shipped one."""
+    path = user(name)
+    return path if path.is_file() else shipped(name)
 
 
 def load(name: str, model: type[M], file: Path | None = None, overrides: Sequence[str] = ()) -> M:

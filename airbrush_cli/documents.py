@@ -144,7 +144,7 @@ def validate(
                 where = words
                 break
         else:
-            line = _line_of(text, location)
+            line = line_of(text, location)
             where = f"{source}:{line}" if line else source
         more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
         raise InputError(f"{where}: {_describe(first, location, model)}{more}") from None
@@ -162,8 +162,8 @@ def save(document: Document, path: Path) -> None:
     files.write_text(path, dump(document.to_data()))
 
 
-def _line_of(text: str, location: Location) -> int | None:
-    """Return the 1-based line of the value at `location`, or of its nearest parent that is there."""
+def line_of(text: str, location: Location) -> int | None:
+    """Return the 1-based line of the value at `location`, or of its nearest parent; None for no text."""
     try:
         node = yaml.compose(text, Loader=yaml.CSafeLoader) if text else None
     except yaml.YAMLError:

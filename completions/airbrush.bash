@@ -1,7 +1,7 @@
 # bash completion for airbrush; written by `make completions`
 _airbrush() {
   local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" path="airbrush"
-  local words="" choices="" takes="" index word groups=("airbrush" "airbrush gcode" "airbrush train")
+  local words="" choices="" takes="" index word groups=("airbrush" "airbrush gcode" "airbrush calibrate" "airbrush train")
   for ((index = 1; index < COMP_CWORD; index++)); do
     word="${COMP_WORDS[index]}"
     [[ $word == -* ]] && continue
@@ -42,6 +42,17 @@ _airbrush() {
     "airbrush gcode dryrun --settings") choices="" takes=1 ;;
     "airbrush gcode dryrun --render") choices="" takes=1 ;;
     "airbrush gcode dryrun --log-file") choices="" takes=1 ;;
+    "airbrush calibrate gen --out"|"airbrush calibrate gen -o") choices="" takes=1 ;;
+    "airbrush calibrate gen --machine") choices="" takes=1 ;;
+    "airbrush calibrate gen --layout") choices="" takes=1 ;;
+    "airbrush calibrate gen --set") choices="" takes=1 ;;
+    "airbrush calibrate gen --log-file") choices="" takes=1 ;;
+    "airbrush calibrate build-luts --scan") choices="" takes=1 ;;
+    "airbrush calibrate build-luts --out"|"airbrush calibrate build-luts -o") choices="" takes=1 ;;
+    "airbrush calibrate build-luts --layering") choices="auto alpha_over multiply" takes=1 ;;
+    "airbrush calibrate build-luts --scanner") choices="" takes=1 ;;
+    "airbrush calibrate build-luts --log-file") choices="" takes=1 ;;
+    "airbrush calibrate use --log-file") choices="" takes=1 ;;
     "airbrush train ppo --pictures") choices="" takes=1 ;;
     "airbrush train ppo --validation") choices="" takes=1 ;;
     "airbrush train ppo --plans") choices="" takes=1 ;;
@@ -78,12 +89,16 @@ _airbrush() {
   if [[ -n $choices ]]; then COMPREPLY=($(compgen -W "$choices" -- "$cur")); return; fi
   if [[ -n $takes ]]; then COMPREPLY=($(compgen -f -- "$cur")); return; fi
   case "$path" in
-    "airbrush") words="preprocess paint gcode train hpo monitor --help --version --quiet -q --verbose -v --log-file --json-logs --debug" ;;
+    "airbrush") words="preprocess paint gcode calibrate train hpo monitor --help --version --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush preprocess") words="--help --out -o --fit --rotate --pen-mode --trace --fill --pen-only --preview --config --set --jobs -j --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush paint") words="--help --strokes --effort --time --seed --policy --strategist --no-strategist --technician --no-technician --device --gcode --no-gcode --machine --preview --frames --frames-every --config --set --jobs -j --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush gcode") words="gen dryrun --help" ;;
     "airbrush gcode gen") words="--help --machine --out -o --order --from-stroke --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush gcode dryrun") words="--help --machine --settings --render --yaml --quiet -q --verbose -v --log-file --json-logs --debug" ;;
+    "airbrush calibrate") words="gen build-luts use --help" ;;
+    "airbrush calibrate gen") words="--help --out -o --machine --layout --set --quiet -q --verbose -v --log-file --json-logs --debug" ;;
+    "airbrush calibrate build-luts") words="--help --scan --out -o --layering --skip-missing --scanner --quiet -q --verbose -v --log-file --json-logs --debug" ;;
+    "airbrush calibrate use") words="--help --back --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush train") words="ppo --help" ;;
     "airbrush train ppo") words="--help --pictures --validation --plans --resume --out -o --steps --warm-start --no-warm-start --seed --device --config --set --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush hpo") words="--help --pictures --validation --space --config --set --out -o --study --storage --workers -w --trials --minutes --quiet -q --verbose -v --log-file --json-logs --debug" ;;

@@ -16,7 +16,7 @@ from airbrush_cli.schemas.job import Order, Provenance
 from airbrush_cli.schemas.machine import Machine
 from airbrush_cli.schemas.pen_vectors import PenVectors
 from airbrush_cli.schemas.stroke import StrokesDocument
-from airbrush_cli.twin.luts import shipped_luts
+from airbrush_cli.twin.luts import configured_luts
 from airbrush_cli.twin.profile import CUT2
 from airbrush_cli.twin.strokes import CHORDS, expand
 
@@ -85,7 +85,7 @@ def write_job(
 
 def _ordered(strokes: NDArray[np.float64], machine: Machine, document: StrokesDocument) -> NDArray[np.int64]:
     """Return an order with less travel, and tell what it saves. Paint reaches as far as the twin's spots do."""
-    luts = shipped_luts()
+    luts = configured_luts()
     made_with = document.metadata.luts_sha256
     if made_with and made_with != luts.sha256:
         log.warning("the strokes were planned with other look-up tables; how far paint reaches is judged by these")

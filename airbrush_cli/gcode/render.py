@@ -13,7 +13,7 @@ from airbrush_cli.job import JobFolder
 from airbrush_cli.metrics.fidelity import psnr
 from airbrush_cli.schemas.machine import Machine
 from airbrush_cli.schemas.pen_vectors import PenVectors
-from airbrush_cli.twin.luts import shipped_luts
+from airbrush_cli.twin.luts import configured_luts
 
 _PEN_WIDTH_MM = 0.5
 
@@ -24,7 +24,7 @@ def picture_of(sources: list[bytes], machine: Machine, folder: JobFolder | None)
     if folder:
         size = folder.job.resolutions.render_px.wh
         width = documents.load(folder.path(folder.job.inputs.pen_layer_path), PenVectors).pen_width_mm
-    luts = shipped_luts()
+    luts = configured_luts()
     picture: NDArray[np.float32] | None = None
     for data in sources:
         picture = replay(data, machine, luts, size, pen_width_mm=width, canvas=picture)

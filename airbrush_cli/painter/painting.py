@@ -30,7 +30,7 @@ from airbrush_cli.schemas.job import Figures, Metrics, Pass, Provenance
 from airbrush_cli.schemas.luts import Backend, PhysicsConfig
 from airbrush_cli.schemas.paint import PaintSettings
 from airbrush_cli.schemas.pen_vectors import PenVectors
-from airbrush_cli.twin.luts import Luts, load_luts, luts_path
+from airbrush_cli.twin.luts import Luts, configured_luts, configured_physics
 from airbrush_cli.twin.model import BackendError, Twin
 
 log = logging.getLogger(__name__)
@@ -174,13 +174,12 @@ def paint_job(
 
 def load_physics(settings: PaintSettings, config_path: Path) -> Luts:
     """Load the look-up tables that the settings' physics file names; its path is relative to the settings' file."""
-    path = _beside(config_path, settings.physics)
-    return load_luts(luts_path(documents.load(path, PhysicsConfig), path))
+    return configured_luts(_beside(config_path, settings.physics))
 
 
 def load_backend(settings: PaintSettings, config_path: Path) -> Backend:
     """Return the backend that the settings' physics file asks for."""
-    return documents.load(_beside(config_path, settings.physics), PhysicsConfig).rasterizer.backend
+    return documents.load(configured_physics(_beside(config_path, settings.physics)), PhysicsConfig).rasterizer.backend
 
 
 def figures(picture: NDArray[np.uint8], target: NDArray[np.uint8], lpips: metrics.Lpips | None) -> Figures:

@@ -74,13 +74,17 @@ class PsfLut(Model):
 
 
 class LutMetadata(Model):
-    """Where the tables come from. `synthetic` says that a formula made them, not a measurement."""
+    """Where the tables come from. `synthetic` says that a formula made them, not a measurement.
+
+    `sha256`: of the tables' files, by name.
+    """
 
     synthetic: bool
     description: str = ""
     machine_profile: str = "grbl_airbrush.v1"
     date: str | None = None
     semver: str = "1.0.0"
+    sha256: dict[FileName, str] | None = None
 
 
 class LutsDocument(Document):

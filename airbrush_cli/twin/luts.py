@@ -189,6 +189,9 @@ def load_luts(path: Path) -> Luts:
     colour_path, alpha_path, psf_path = (
         path.parent / part.values_path for part in (document.color_lut, document.alpha_lut, document.psf_lut)
     )
+    for name, digest in (document.metadata.sha256 or {}).items():
+        if files.sha256_file(path.parent / name) != digest:
+            raise InputError(f"{path.parent / name}: is not the file that metadata.yaml was written for (SHA-256)")
     colour = _load_tensor(colour_path, (grid.c, grid.m, grid.y, 3))
     opacity = _load_tensor(alpha_path, (rows, columns))
     kernels = _load_tensor(psf_path, (rows, columns, None, None))
@@ -216,8 +219,29 @@ def load_luts(path: Path) -> Luts:
 
 def shipped_luts() -> Luts:
     """Return the default set, which configs/sim/physics_v1.yaml names."""
-    path = config.shipped("sim/physics_v1")
-    return load_luts(luts_path(config.load("sim/physics_v1", PhysicsConfig), path))
+    return _named_by(config.shipped("sim/physics_v1"))
+
+
+def configured_physics(physics_file: Path | None = None) -> Path:
+    """Return the physics config that counts.
+
+    Args:
+        physics_file: the config; the shipped one, like None, stands for the user's own if there is one
+            (`airbrush calibrate use`).
+    """
+    shipped = config.shipped("sim/physics_v1")
+    if physics_file is None or physics_file.resolve() == shipped.resolve():
+        return config.default("sim/physics_v1")
+    return physics_file
+
+
+def configured_luts(physics_file: Path | None = None) -> Luts:
+    """Return the set that a physics config names; see `configured_physics`."""
+    return _named_by(configured_physics(physics_file))
+
+
+def _named_by(physics_file: Path) -> Luts:
+    return load_luts(luts_path(documents.load(physics_file, PhysicsConfig), physics_file))
 
 
 def luts_path(physics: PhysicsConfig, physics_file: Path) -> Path:
