@@ -91,9 +91,7 @@ def bench_drawings() -> None:
         print("\nDrawings: the measuring data is not here.")
         return
     print("\nInk drawings, redrawn at the local line width and at each path's own, against the mask\n")
-    print(
-        "| drawing | IoU local | IoU own | length against the skeleton's | paths | ms (median) | CPU ms | outlines' length |"
-    )
+    print("| drawing | IoU local | IoU own | length to skeleton's | paths | ms (median) | CPU ms | outlines' length |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     settings = PenSettings(fill="none")
     for file in files:
@@ -113,9 +111,8 @@ def bench_drawings() -> None:
 
 def bench_travel() -> None:
     """Print how much shorter the lifted pen's way is than the greedy one, over random segments."""
-    print(
-        "\nTravel between random segments, five sets of each kind\n\n| segments | nearest neighbour | optimised | saved (least … most) | CPU s (median) |"
-    )
+    print("\nTravel between random segments, five sets of each kind\n")
+    print("| segments | nearest neighbour | optimised | saved (least … most) | CPU s (median) |")
     print("| --- | --- | --- | --- | --- |")
     for count in (2000, 10_000):
         for reach, name in ((1.0, "between any two points"), (0.03, "short")):
