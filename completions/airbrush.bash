@@ -35,11 +35,13 @@ _airbrush() {
     "airbrush gcode gen --machine") choices="" takes=1 ;;
     "airbrush gcode gen --out"|"airbrush gcode gen -o") choices="" takes=1 ;;
     "airbrush gcode gen --order") choices="keep travel" takes=1 ;;
+    "airbrush gcode gen --physics") choices="" takes=1 ;;
     "airbrush gcode gen --from-stroke") choices="" takes=1 ;;
     "airbrush gcode gen --log-file") choices="" takes=1 ;;
     "airbrush gcode dryrun --machine") choices="" takes=1 ;;
     "airbrush gcode dryrun --settings") choices="" takes=1 ;;
     "airbrush gcode dryrun --render") choices="" takes=1 ;;
+    "airbrush gcode dryrun --physics") choices="" takes=1 ;;
     "airbrush gcode dryrun --log-file") choices="" takes=1 ;;
   esac
   if [[ -n $choices ]]; then COMPREPLY=($(compgen -W "$choices" -- "$cur")); return; fi
@@ -49,8 +51,8 @@ _airbrush() {
     "airbrush preprocess") words="--help --out -o --fit --rotate --pen-mode --trace --fill --pen-only --preview --config --set --jobs -j --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush paint") words="--help --strokes --effort --time --seed --device --gcode --no-gcode --machine --preview --frames --frames-every --config --set --jobs -j --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush gcode") words="gen dryrun --help" ;;
-    "airbrush gcode gen") words="--help --machine --out -o --order --from-stroke --quiet -q --verbose -v --log-file --json-logs --debug" ;;
-    "airbrush gcode dryrun") words="--help --machine --settings --render --yaml --quiet -q --verbose -v --log-file --json-logs --debug" ;;
+    "airbrush gcode gen") words="--help --machine --out -o --order --physics --from-stroke --quiet -q --verbose -v --log-file --json-logs --debug" ;;
+    "airbrush gcode dryrun") words="--help --machine --settings --render --physics --yaml --quiet -q --verbose -v --log-file --json-logs --debug" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
   [[ $cur != -* ]] && COMPREPLY+=($(compgen -f -- "$cur"))
