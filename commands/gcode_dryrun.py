@@ -35,6 +35,9 @@ def dryrun(
         Path | None,
         typer.Option(metavar="PATH", help="Write the picture that the G-code paints: a .png, or a folder for many."),
     ] = None,
+    physics: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The twin's settings that jobs were painted with.")
+    ] = None,
     yaml: Annotated[bool, typer.Option("--yaml", help="One YAML document per file on standard output.")] = False,
 ) -> None:
     """Check G-code as the controller will read it.
@@ -43,8 +46,11 @@ def dryrun(
     the machine's limits. Clean jobs are passed on: their paths are printed. `-` reads G-code from standard input.
     """
     from airbrush_cli import streams
+    from airbrush_cli.errors import InputError
     from airbrush_cli.gcode.command import DryRun
 
-    work = DryRun(machine, settings, yaml, render)
+    if render and render.suffix.lower() == ".png" and files and len(files) > 1:
+        raise InputError(f"--render {render}: one picture for {len(files)} inputs; name a folder")
+    work = DryRun(machine, settings, yaml, render, physics)
     items = files if files and str(files[0]) == "-" else streams.paths(files)
     raise typer.Exit(streams.run(items, work))

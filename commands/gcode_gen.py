@@ -32,6 +32,9 @@ def gen(
     order: Annotated[
         Order, typer.Option(help="Keep the planned order, or cut travel where it changes nothing.")
     ] = "keep",
+    physics: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The twin's settings that jobs were painted with.")
+    ] = None,
     from_stroke: Annotated[
         str | None, typer.Option(metavar="ID", help="Restart a stopped job from this stroke; needs --out.")
     ] = None,
@@ -46,13 +49,17 @@ def gen(
     if from_stroke and not out:
         raise InputError("--from-stroke: needs --out, so that the whole job's G-code is not overwritten")
     profile = machine or config.shipped("machine_grbl_airbrush_v1")
-    work = partial(_work, profile=profile, out=out, order=order, from_stroke=from_stroke)
+    work = partial(_work, profile=profile, out=out, order=order, from_stroke=from_stroke, physics=physics)
     raise typer.Exit(streams.run(streams.paths(manifests), work))
 
 
-def _work(manifest: Path, profile: Path, out: Path | None, order: Order, from_stroke: str | None) -> Path:
+def _work(
+    manifest: Path, profile: Path, out: Path | None, order: Order, from_stroke: str | None, physics: Path | None
+) -> Path:
     from airbrush_cli.gcode.job import write_job
     from airbrush_cli.job import JobFolder
 
-    folder = write_job(JobFolder.open(manifest), profile, out=out, order=order, resume_from=from_stroke)
+    folder = write_job(
+        JobFolder.open(manifest), profile, out=out, order=order, resume_from=from_stroke, physics=physics
+    )
     return folder.manifest if out else folder.save()

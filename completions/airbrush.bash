@@ -36,11 +36,13 @@ _airbrush() {
     "airbrush gcode gen --machine") choices="" takes=1 ;;
     "airbrush gcode gen --out"|"airbrush gcode gen -o") choices="" takes=1 ;;
     "airbrush gcode gen --order") choices="keep travel" takes=1 ;;
+    "airbrush gcode gen --physics") choices="" takes=1 ;;
     "airbrush gcode gen --from-stroke") choices="" takes=1 ;;
     "airbrush gcode gen --log-file") choices="" takes=1 ;;
     "airbrush gcode dryrun --machine") choices="" takes=1 ;;
     "airbrush gcode dryrun --settings") choices="" takes=1 ;;
     "airbrush gcode dryrun --render") choices="" takes=1 ;;
+    "airbrush gcode dryrun --physics") choices="" takes=1 ;;
     "airbrush gcode dryrun --log-file") choices="" takes=1 ;;
     "airbrush calibrate gen --out"|"airbrush calibrate gen -o") choices="" takes=1 ;;
     "airbrush calibrate gen --machine") choices="" takes=1 ;;
@@ -93,8 +95,8 @@ _airbrush() {
     "airbrush preprocess") words="--help --out -o --fit --rotate --pen-mode --trace --fill --pen-only --preview --config --set --jobs -j --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush paint") words="--help --strokes --effort --time --seed --policy --strategist --no-strategist --technician --no-technician --device --gcode --no-gcode --machine --preview --frames --frames-every --config --set --jobs -j --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush gcode") words="gen dryrun --help" ;;
-    "airbrush gcode gen") words="--help --machine --out -o --order --from-stroke --quiet -q --verbose -v --log-file --json-logs --debug" ;;
-    "airbrush gcode dryrun") words="--help --machine --settings --render --yaml --quiet -q --verbose -v --log-file --json-logs --debug" ;;
+    "airbrush gcode gen") words="--help --machine --out -o --order --physics --from-stroke --quiet -q --verbose -v --log-file --json-logs --debug" ;;
+    "airbrush gcode dryrun") words="--help --machine --settings --render --physics --yaml --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush calibrate") words="gen build-luts use --help" ;;
     "airbrush calibrate gen") words="--help --out -o --machine --layout --set --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush calibrate build-luts") words="--help --scan --out -o --layering --skip-missing --scanner --quiet -q --verbose -v --log-file --json-logs --debug" ;;

@@ -133,6 +133,11 @@ def test_long_lists_are_cut_and_counted():
     assert [entry["line"] for entry in report.violations[:3]] == [2, 3, 5]
 
 
+def test_jogs_may_follow_one_another():
+    assert not check("$J=G91 X1 F100\n$J=G91 X1 F100\n").errors
+    assert [entry["code"] for entry in check("G1 X5 F100\n$J=G91 X1 F100\n").errors] == [8]
+
+
 def test_the_controllers_settings_take_the_profiles_place():
     slow = GrblSettings(x_max_rate=600.0)
     assert check("G0 X100", controller=slow).seconds > 9

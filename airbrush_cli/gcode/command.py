@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from airbrush_cli import config, console, documents, files, pictures
@@ -28,12 +28,15 @@ class DryRun:
         settings: a file of what the controller's `$$` prints.
         as_yaml: one YAML document per file on standard output.
         render: write a picture of what the G-code paints: a .png file, or a folder for one picture per job or file.
+        physics: the twin's settings that jobs were painted with, in place of the shipped ones.
     """
 
     machine: Path | None = None
     settings: Path | None = None
     as_yaml: bool = False
     render: Path | None = None
+    physics: Path | None = None
+    _rendered: dict[Path, Path] = field(default_factory=dict)  # which input each picture is of
 
     def __call__(self, path: Path) -> Path | None:
         """Check a manifest's files, or one file of G-code (`-`: standard input), and return the path if all is well.
@@ -55,10 +58,11 @@ class DryRun:
             sources = {str(folder.path(name)): files.read_bytes(folder.path(name), MAX_BYTES) for name in names}
         else:
             sources = {str(path): files.read_bytes(path, MAX_BYTES)}
-        machine = self._profile(folder.job.machine_profile if folder else None)
+        machine = self._profile(folder)
         reports = [self._check(data, name, machine) for name, data in sources.items()]
         if self.render:
-            self._render(list(sources.values()), machine, folder, path)
+            likeness = self._render(list(sources.values()), machine, folder, path)
+            reports = [replace(report, replay_psnr_db=likeness) for report in reports]
         for report in reports:
             self._tell(report)
         bad = [report.file for report in reports if not report.ok]
@@ -66,8 +70,15 @@ class DryRun:
             raise JobError(f"{', '.join(bad)}: not fit for the machine")
         return None if self.as_yaml else passed_on
 
-    def _profile(self, name: str | None) -> Machine:
-        path = self.machine or config.shipped(f"machine_{(name or 'grbl_airbrush_v1').replace('.', '_')}")
+    def _profile(self, folder: JobFolder | None) -> Machine:
+        copy = folder.job.artifacts.machine_profile_out if folder else None
+        if self.machine:
+            path = self.machine
+        elif folder and copy:
+            path = folder.path(copy)
+        else:
+            name = folder.job.machine_profile if folder else "grbl_airbrush_v1"
+            path = config.shipped(f"machine_{name.replace('.', '_')}")
         return documents.load(path, Machine)
 
     def _check(self, data: bytes, name: str, machine: Machine) -> dryrun.Report:
@@ -76,17 +87,22 @@ class DryRun:
             controller = settings.parse(documents.read(self.settings), str(self.settings), machine.grbl)
         return dryrun.check(data, machine, controller, name)
 
-    def _render(self, sources: list[bytes], machine: Machine, folder: JobFolder | None, path: Path) -> None:
-        """Paint the files one over the other, write the picture, and tell how far it is from the job's painting."""
+    def _render(self, sources: list[bytes], machine: Machine, folder: JobFolder | None, path: Path) -> float | None:
+        """Paint the files one over the other, write the picture, and return how far it is from the job's painting."""
         from airbrush_cli.gcode.render import painting_distance, picture_of
 
         assert self.render is not None
         single = self.render.suffix.lower() == ".png"
         target = self.render if single else self.render / f"{folder.job.job if folder else path.stem}.png"
-        picture = picture_of(sources, machine, folder)
+        other = self._rendered.setdefault(target, path)
+        if other != path:
+            more = "name a folder for pictures of several inputs" if single else "they have the same name"
+            raise InputError(f"{path}: --render {target} holds the picture of {other} already; {more}")
+        picture = picture_of(sources, machine, folder, self.physics)
         pictures.write_png(target, picture)
         distance = painting_distance(picture, folder) if folder else None
         log.info("%s%s", target, f": {distance:.1f} dB from painting.png" if distance is not None else "")
+        return distance
 
     def _tell(self, report: dryrun.Report) -> None:
         streams = console.current()
@@ -121,7 +137,9 @@ def table(report: dryrun.Report) -> str:
     more = report.error_count + report.violation_count
     more -= min(len(report.errors), _SHOWN) + min(len(report.violations), _SHOWN)
     if more > 0:
-        lines.append(f"  … and {more} more (--yaml lists them)")
+        capped = max(report.error_count, report.violation_count) > dryrun.LISTED
+        listed = f"the first {dryrun.LISTED} of each kind" if capped else "them"
+        lines.append(f"  … and {more} more (--yaml lists {listed})")
     return "\n".join(lines) + "\n"
 
 

@@ -36,6 +36,7 @@ class Report:
     last_stroke_id: str | None
     peak_lines_per_s: float
     warnings: list[str]
+    replay_psnr_db: float | None = None  # of the picture that a job's files paint, against its painting
 
     @property
     def ok(self) -> bool:
@@ -44,6 +45,7 @@ class Report:
 
     def to_data(self) -> dict[str, Any]:
         """Return plain data for YAML."""
+        replayed = {} if self.replay_psnr_db is None else {"replay_psnr_db": round(self.replay_psnr_db, 2)}
         return {
             "file": self.file,
             "ok": self.ok,
@@ -61,6 +63,7 @@ class Report:
             "violation_count": self.violation_count,
             "violations": self.violations,
             "warnings": self.warnings,
+            **replayed,
         }
 
 

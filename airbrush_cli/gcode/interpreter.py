@@ -27,6 +27,8 @@ HOME_1, HOME_2, SYSTEMS = 6, 7, 8  # rows of the table of coordinate systems: G5
 # Counters and flags that last: our own markers first, then the reader's.
 SECTION, STROKE, INK, MOVING, CHECKING, ROW, MARKS = 0, 1, 2, 3, 4, 5, 6
 
+JOGGING = 2  # MOVING during a jog, which takes further jogs
+
 NO_AXES, NON_MODAL, MOVES, TOOL_LENGTH = range(4)
 # Non-modal commands: G4, G10, G28, G30, G53, G92 by their numbers; G28.1, G30.1 and G92.1 are ten more.
 DWELL, SET_SYSTEM, GO_1, GO_2, MACHINE_FRAME, SET_OFFSET, SET_HOME_1, SET_HOME_2, NO_OFFSET = (
@@ -258,7 +260,7 @@ def execute(
                     return _fail(grbl.TRAVEL, 88 + k)
         if axis_words:
             emit(grbl.FEED, np.int64(0), v[_X], v[_Y], v[_Z], feed, 0.0, want, marks, line, codes, values)
-            marks[MOVING] = 1
+            marks[MOVING] = JOGGING
             reals[AT], reals[AT + 1], reals[AT + 2] = v[_X], v[_Y], v[_Z]
         return 0
 

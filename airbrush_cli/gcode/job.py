@@ -8,19 +8,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from airbrush_cli import __version__, documents, files
+from airbrush_cli import __version__, config, documents, files
+from airbrush_cli.errors import InputError
 from airbrush_cli.gcode import macros, writer
 from airbrush_cli.gcode.order import for_travel, trip
+from airbrush_cli.gcode.tables import luts_of
 from airbrush_cli.job import JobFolder
 from airbrush_cli.schemas.job import Order, Provenance
 from airbrush_cli.schemas.machine import Machine
 from airbrush_cli.schemas.pen_vectors import PenVectors
 from airbrush_cli.schemas.stroke import StrokesDocument
-from airbrush_cli.twin.luts import configured_luts
 from airbrush_cli.twin.profile import CUT2
 from airbrush_cli.twin.strokes import CHORDS, expand
 
 log = logging.getLogger(__name__)
+
+PROFILE_COPY = "machine.yaml"
 
 
 def write_job(
@@ -30,6 +33,7 @@ def write_job(
     out: Path | None = None,
     order: Order = "keep",
     resume_from: str | None = None,
+    physics: Path | None = None,
 ) -> JobFolder:
     """Write `<job>_cmy.gcode` and `<job>_pen.gcode`, as far as the job has strokes and the machine can do it.
 
@@ -39,9 +43,11 @@ def write_job(
         out: a folder to write to in place of the job's; the manifest then stays as it is.
         order: keep the planned order, or cut travel where the picture allows it.
         resume_from: id of the stroke to restart a stopped job from.
+        physics: the twin's settings that the strokes were planned with, if they were not the shipped ones. What
+            overlaps, and so must keep its order, depends on them.
 
     Returns:
-        the job, its manifest naming the files.
+        the job, its manifest naming the files. A profile that is none of the shipped ones is copied into the job.
 
     Raises:
         InputError: the strokes, the pen layer or the profile cannot be used.
@@ -53,7 +59,7 @@ def write_job(
     target = out or folder.folder
     profile = machine_path.stem.removeprefix("machine_")
     made_by = [f"airbrush {__version__}", f"job {name}", f"machine {profile}"]
-    artifacts: dict[str, str] = {}
+    artifacts: dict[str, str | None] = {}
     strokes = next((part.strokes_path for part in folder.job.passes if part.strokes_path), None)
     if strokes and texts.air_on is not None:
         path = folder.path(strokes)
@@ -61,7 +67,7 @@ def write_job(
         header = [*made_by, f"strokes {files.sha256_file(path)}"]
         array, ids = document.to_array(), document.ids
         if order == "travel":
-            chosen = _ordered(array, machine, document)
+            chosen = _ordered(array, machine, document, path, physics)
             array, ids = array[chosen], [ids[index] for index in chosen]
         text = writer.write_strokes(array, ids, machine, header, macros=texts, resume_from=resume_from)
         files.write_text(target / f"{name}_cmy.gcode", text)
@@ -75,6 +81,10 @@ def write_job(
         artifacts["pen_gcode_out"] = f"{name}_pen.gcode"
     if out:
         return folder
+    artifacts["machine_profile_out"] = None
+    if machine_path.read_bytes() != _shipped_bytes(profile):
+        files.write_bytes(folder.path(PROFILE_COPY), machine_path.read_bytes())
+        artifacts["machine_profile_out"] = PROFILE_COPY
     made = Provenance(airbrush=__version__, machine_sha256=files.sha256_file(machine_path), options={"order": order})
     return folder.update(
         machine_profile=profile,
@@ -83,12 +93,18 @@ def write_job(
     )
 
 
-def _ordered(strokes: NDArray[np.float64], machine: Machine, document: StrokesDocument) -> NDArray[np.int64]:
+def _shipped_bytes(profile: str) -> bytes | None:
+    try:
+        return config.shipped(f"machine_{profile}").read_bytes()
+    except InputError:
+        return None
+
+
+def _ordered(
+    strokes: NDArray[np.float64], machine: Machine, document: StrokesDocument, path: Path, physics: Path | None
+) -> NDArray[np.int64]:
     """Return an order with less travel, and tell what it saves. Paint reaches as far as the twin's spots do."""
-    luts = configured_luts()
-    made_with = document.metadata.luts_sha256
-    if made_with and made_with != luts.sha256:
-        log.warning("the strokes were planned with other look-up tables; how far paint reaches is judged by these")
+    luts = luts_of(document.metadata.luts_sha256, physics, str(path))
     sigma = expand(strokes, luts).nodes[:, 2].reshape(-1, CHORDS + 1)
     chosen = for_travel(strokes, np.sqrt(CUT2) * sigma.max(axis=1, initial=0.0), machine)
     before, after = trip(strokes, machine), trip(strokes, machine, chosen)

@@ -93,7 +93,7 @@ def command(text, size, settings, marks):
     if size == 1:
         return 0, 0, -1
     if second == J_:
-        if moving:
+        if moving and moving != meaning.JOGGING:
             return grbl.NOT_IDLE, 0, -1
         return (0, 3, -1) if third == EQUALS else (grbl.BAD_STATEMENT, 0, -1)
     if second in (DOLLAR, G_, C_, X_):

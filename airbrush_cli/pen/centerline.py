@@ -20,16 +20,18 @@ from airbrush_cli.pen.raster import framed_depth, sample, to_edge
 from airbrush_cli.pen.skeleton import thin
 
 _BLUR = 0.7  # px, makes a binary edge one whose place can be read between pixels
-_STIFF = 30.0  # weight of the spline's second differences
+_STIFF = 10.0  # weight of the spline's second differences
 _FAINT = 0.01  # weight of a point that is only the skeleton's
+_FIXED = 1000.0  # weight of a corner
 _CORNER = np.radians(50.0)
+_HOLE = 8  # px, so small a hole is the raster's, in the notch between lines that meet, and not a drawn ring's
 
 
 def centre_lines(mask: NDArray[np.uint8]) -> list[Line]:
     """Return the middles of the lines of a mask, (H, W) of 0 and 1: pixel coordinates, points a pixel apart."""
     if not mask.any():
         return []
-    framed, distance, (left, top) = framed_depth(mask)
+    framed, distance, (left, top) = framed_depth(_without_holes(mask))
     _, graph = prune(thin(framed, distance), distance)
     strokes = link(graph, distance)
     soft = cv2.GaussianBlur(framed.astype(np.float32), (0, 0), _BLUR)
@@ -39,6 +41,13 @@ def centre_lines(mask: NDArray[np.uint8]) -> list[Line]:
         Line(xy[a:b], corner[a:b], bool(closed), float(wide))
         for a, b, closed, wide in zip(offset[:-1], offset[1:], strokes.closed, width, strict=True)
     ]
+
+
+def _without_holes(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4, ltype=cv2.CV_32S)
+    small = stats[:, cv2.CC_STAT_AREA] <= _HOLE
+    small[0] = False
+    return mask | small[labels] if small.any() else mask
 
 
 @njit(cache=True)
@@ -86,7 +95,7 @@ def _spline(points, weight, corner, closed):
             if k + 2 < total:
                 value -= second[k] * right[k + 2, axis]
             right[k, axis] = value
-    return right[wrap : wrap + count].copy()
+    return right[wrap : wrap + count]
 
 
 @njit(cache=True)
@@ -99,7 +108,7 @@ def _resample(points, trusted, corner, closed):
         j = (i + 1) % count
         room += int(np.hypot(points[j, 0] - points[i, 0], points[j, 1] - points[i, 1])) + 2
     xy, sure, sharp = np.empty((room, 2)), np.zeros(room, np.bool_), np.zeros(room, np.bool_)
-    xy[0], sure[0], sharp[0] = points[0], trusted[0], corner[0]
+    xy[0, 0], xy[0, 1], sure[0], sharp[0] = points[0, 0], points[0, 1], trusted[0], corner[0]
     used = 1
     wait = 1.0  # way to go to the next point
     for i in range(spans):
@@ -116,29 +125,24 @@ def _resample(points, trusted, corner, closed):
             used += 1
         wait -= length - done
         if corner[j] and j != 0:
-            xy[used], sure[used], sharp[used] = points[j], False, True
+            xy[used, 0], xy[used, 1], sharp[used] = points[j, 0], points[j, 1], True
             used += 1
             wait = 1.0
     if closed:
-        last = np.hypot(xy[used - 1, 0] - xy[0, 0], xy[used - 1, 1] - xy[0, 1])
-        if used > 3 and last < 0.5:
-            used -= 1
-    elif wait < 0.7 or used == 1:
-        xy[used], sure[used] = points[count - 1], trusted[count - 1]
-        used += 1
+        used -= used > 3 and np.hypot(xy[used - 1, 0] - xy[0, 0], xy[used - 1, 1] - xy[0, 1]) < 0.5
     else:
-        xy[used - 1], sure[used - 1] = points[count - 1], trusted[count - 1]
-    return xy[:used].copy(), sure[:used].copy(), sharp[:used].copy()
+        used += wait < 0.7 or used == 1
+        last = count - 1
+        xy[used - 1, 0], xy[used - 1, 1], sure[used - 1] = points[last, 0], points[last, 1], trusted[last]
+    return xy[:used], sure[:used], sharp[:used]
 
 
 @njit(cache=True)
-def _measure(curve, sure, corner, closed, soft, distance, middle, half):
-    """Measure across the curve. Fills the middles (N, 2) and half widths (N,); returns which are good."""
+def _measure(curve, sure, corner, closed, soft, distance, middle, half, good):
+    """Measure across the curve. Fills in the middles (N, 2), the half widths (N,), and which of both are good (N,)."""
     count = len(curve)
-    good = np.zeros(count, np.bool_)
     for i in range(count):
-        half[i] = np.nan
-        middle[i] = curve[i]
+        good[i] = False
         if not sure[i] or corner[i]:
             continue
         before, after = (i - 2, i + 2) if closed else (max(0, i - 2), min(count - 1, i + 2))
@@ -150,9 +154,8 @@ def _measure(curve, sure, corner, closed, soft, distance, middle, half):
         if length < 1e-6 or here < 0.25:
             continue
         nx, ny = -dy / length, dx / length
-        near = distance[int(y), int(x)]
         level = min(0.5, 0.7 * here)
-        reach = 1.5 * near + 2.5
+        reach = 1.5 * distance[int(y), int(x)] + 2.5
         left, right = to_edge(soft, x, y, nx, ny, level, reach), to_edge(soft, x, y, -nx, -ny, level, reach)
         if left < 0 or right < 0 or max(left, right) > 1.3 * min(left, right) + 1.5:
             continue
@@ -166,222 +169,247 @@ def _measure(curve, sure, corner, closed, soft, distance, middle, half):
         if good[i]:
             used = 0
             for k in range(max(0, i - 12), min(count, i + 13), 3):
-                value = half[k]
-                if value == value:
-                    j = used
-                    while j > 0 and window[j - 1] > value:
-                        window[j] = window[j - 1]
-                        j -= 1
-                    window[j] = value
+                if good[k]:
+                    _insert(window, used, half[k])
                     used += 1
             if used and half[i] > 1.2 * window[used // 2] + 0.4:
                 good[i] = False
-    return good
 
 
 @njit(cache=True)
 def _fit(xy, sure, corner, closed, soft, distance, ends, rounds):
-    """Return the smoothed curve, and the half width at each of its points (NaN where unknown)."""
+    """Return the smoothed curve, the half width at each of its points, and which of these are good."""
     count = len(xy)
-    weight = np.where(sure, 0.3, _FAINT)
+    weight, middle, half = np.empty(count), np.empty((count, 2)), np.empty(count)
+    good = np.zeros(count, np.bool_)
     for i in range(count):
-        if corner[i]:
-            weight[i] = 1000.0
+        weight[i] = _FIXED if corner[i] else (0.3 if sure[i] else _FAINT)
     curve = _spline(xy, weight, corner, closed)
-    middle, half = np.empty((count, 2)), np.empty(count)
-    half[:] = np.nan
     for _ in range(rounds):
-        good = _measure(curve, sure, corner, closed, soft, distance, middle, half)
-        if good.sum() < 4:
-            break
-        if not closed:
-            for side in range(2):
-                if ends[side]:  # within a cap, what lies across is not the line's width
-                    cap = _end_width(half, good, side) * 1.2
-                    for i in range(min(count - 1, int(np.ceil(cap)))):
-                        good[i if side == 0 else count - 1 - i] = False
+        _measure(curve, sure, corner, closed, soft, distance, middle, half, good)
+        for side in range(2):
+            if not closed and ends[side]:  # within a cap, what lies across is not the line's width
+                for i in range(min(count - 1, int(np.ceil(1.2 * _end_width(half, good, side))))):
+                    good[i if side == 0 else count - 1 - i] = False
         if good.sum() < 4:
             break
         for i in range(count):
+            if not good[i]:
+                middle[i, 0], middle[i, 1] = xy[i, 0], xy[i, 1]
             if not corner[i]:
-                if not good[i]:
-                    middle[i] = xy[i]
                 weight[i] = 1.0 if good[i] else _FAINT
-            else:
-                middle[i] = xy[i]
         curve = _spline(middle, weight, corner, closed)
-    return curve, half
+    return curve, half, good
 
 
 @njit(cache=True)
 def _end_width(half, good, side):
     """Return the median half width of the good points next to an end."""
     count = len(half)
-    values = np.empty(12)
+    window = np.empty(12)
     used = 0
     for i in range(count):
         k = i if side == 0 else count - 1 - i
-        if good[k] and used < 12:
-            values[used] = half[k]
+        if good[k]:
+            _insert(window, used, half[k])
             used += 1
-    return np.median(values[:used]) if used else 0.5
+            if used == 12:
+                break
+    return window[used // 2] if used else 0.5
+
+
+@njit(cache=True)
+def _insert(window, used, value):
+    """Insert a value into the first `used` ones, which are sorted."""
+    while used > 0 and window[used - 1] > value:
+        window[used] = window[used - 1]
+        used -= 1
+    window[used] = value
+
+
+@njit(cache=True)
+def _mean_half_width(half, good):
+    total, count = 0.0, 0
+    for i in range(len(half)):
+        if good[i]:
+            total += half[i]
+            count += 1
+    return total / count if count >= 4 else np.nan
 
 
 @njit(cache=True)
 def _find_corners(curve, half_width, closed, soft):
-    """Return the polyline with sharp corners set where their two sides meet, and which points these are."""
+    """Return the polyline with sharp corners set where their two sides meet, which points these are, and how many."""
     count = len(curve)
     skip = int(np.ceil(half_width)) + 1
     arm = max(4, int(2 * half_width))
-    corner = np.zeros(count, np.bool_)
-    if count < 2 * (skip + arm) + 1:
-        return curve, corner
-    low, high = (0, count) if closed else (skip + arm, count - skip - arm)
-    turn = np.zeros(count)
-    for i in range(low, high):
-        ax = curve[(i - skip) % count, 0] - curve[(i - skip - arm) % count, 0]
-        ay = curve[(i - skip) % count, 1] - curve[(i - skip - arm) % count, 1]
-        bx = curve[(i + skip + arm) % count, 0] - curve[(i + skip) % count, 0]
-        by = curve[(i + skip + arm) % count, 1] - curve[(i + skip) % count, 1]
-        turn[i] = abs(np.arctan2(ax * by - ay * bx, ax * bx + ay * by))
-    keep = np.ones(count, np.bool_)
-    result = curve.copy()
+    corner, gone, turn = np.zeros(count, np.bool_), np.zeros(count, np.bool_), np.zeros(count)
     found = 0
-    for i in np.argsort(-turn):
-        if turn[i] < _CORNER:
-            break
-        clear = True
-        for k in range(-skip - 2, skip + 3):
-            j = i + k
-            if not closed and (j < 0 or j >= count):
-                continue
-            clear = clear and keep[j % count] and not corner[j % count]
-        if not clear:
-            continue
-        a, b = (i - skip) % count, (i + skip) % count
-        ax, ay = curve[a, 0] - curve[(i - skip - arm) % count, 0], curve[a, 1] - curve[(i - skip - arm) % count, 1]
-        bx, by = curve[b, 0] - curve[(i + skip + arm) % count, 0], curve[b, 1] - curve[(i + skip + arm) % count, 1]
-        cross = ax * by - ay * bx
-        if abs(cross) < 1e-9:
-            continue
-        dx, dy = curve[b, 0] - curve[a, 0], curve[b, 1] - curve[a, 1]
-        s, t = (dx * by - dy * bx) / cross, (dx * ay - dy * ax) / cross
-        if s < 0 or t < 0:
-            continue
-        x, y = curve[a, 0] + s * ax, curve[a, 1] + s * ay
-        off = np.hypot(x - curve[i, 0], y - curve[i, 1])
-        # On a bow the sides meet outside the ink's middle: there it stays a bow.
-        if off > 2.0 * half_width + 1.0:
-            continue
-        ox, oy = x - curve[i, 0], y - curve[i, 1]
-        if off > 0.5:
-            outside = to_edge(soft, x, y, ox / off, oy / off, 0.5, 2 * half_width + 4)
-            if sample(soft, x, y) < 0.5 or outside < 0.7 * half_width - 0.3:
-                continue
-        for k in range(-skip, skip + 1):
-            j = (i + k) % count
-            keep[j] = k == 0
-        result[i, 0], result[i, 1] = x, y
-        corner[i] = True
-        found += 1
-    if found == 0:
-        return curve, corner
-    return result[keep], corner[keep]
+    if count >= 2 * (skip + arm) + 1:
+        low, high = (0, count) if closed else (skip + arm, count - skip - arm)
+        for i in range(low, high):
+            ax, ay, bx, by, _, _ = _arms(curve, i, skip, arm)
+            turn[i] = abs(np.arctan2(ay * bx - ax * by, -ax * bx - ay * by))
+        while True:
+            i = np.argmax(turn)
+            if turn[i] < _CORNER:
+                break
+            meets, x, y = _meeting(curve, i, skip, arm, half_width, soft)
+            reach = skip + 2 if meets else 0
+            for k in range(-reach, reach + 1):
+                j = (i + k) % count
+                turn[j] = 0.0
+                gone[j] = gone[j] or (meets and 0 < abs(k) <= skip)
+            if meets:
+                curve[i, 0], curve[i, 1], corner[i] = x, y, True
+                found += 1
+    used = 0
+    for i in range(count):
+        if not gone[i] or corner[i]:
+            curve[used, 0], curve[used, 1], corner[used] = curve[i, 0], curve[i, 1], corner[i]
+            used += 1
+    return curve[:used], corner[:used], found
 
 
 @njit(cache=True)
-def _finish_end(curve, corner, half, soft, anchor, side):
-    """Lead a curve's end to where the pen stopped: a half width before the ink ends, or at the line it runs into."""
+def _arms(curve, i, skip, arm):
+    """Return the directions from the ends of the two sides of point i towards it, and the way between these ends."""
     count = len(curve)
-    good = ~np.isnan(half)
+    a, a2, b, b2 = (i - skip) % count, (i - skip - arm) % count, (i + skip) % count, (i + skip + arm) % count
+    ax, ay = curve[a, 0] - curve[a2, 0], curve[a, 1] - curve[a2, 1]
+    bx, by = curve[b, 0] - curve[b2, 0], curve[b, 1] - curve[b2, 1]
+    return ax, ay, bx, by, curve[b, 0] - curve[a, 0], curve[b, 1] - curve[a, 1]
+
+
+@njit(cache=True)
+def _meeting(curve, i, skip, arm, half_width, soft):
+    """Return whether the two sides of point i meet at a corner of the ink, and where."""
+    ax, ay, bx, by, dx, dy = _arms(curve, i, skip, arm)
+    cross = ax * by - ay * bx
+    if abs(cross) < 1e-9:
+        return False, 0.0, 0.0
+    s, t = (dx * by - dy * bx) / cross, (dx * ay - dy * ax) / cross
+    a = (i - skip) % len(curve)
+    x, y = curve[a, 0] + s * ax, curve[a, 1] + s * ay
+    ox, oy = x - curve[i, 0], y - curve[i, 1]
+    off = np.hypot(ox, oy)
+    if s < 0 or t < 0 or off > 2.0 * half_width + 1.0:
+        return False, x, y
+    if off > 0.5:
+        # On a bow the sides meet nearer to the ink's outer edge than its half width: there it stays a bow.
+        outside = to_edge(soft, x, y, ox / off, oy / off, 0.5, 2 * half_width + 4)
+        if sample(soft, x, y) < 0.5 or outside < 0.7 * half_width - 0.3:
+            return False, x, y
+    return True, x, y
+
+
+@njit(cache=True)
+def _end(curve, corner, half, good, soft, distance, anchor, side):
+    """Find where a curve's end should lie: a half width before the ink ends, or at the line it runs into.
+
+    Returns how many points to take off the end, how far to go on from there, and in which direction.
+    """
+    count = len(curve)
     wide = _end_width(half, good, side)
     free = np.isnan(anchor[0])
     back = min(count - 1, int(np.ceil(wide)) + 1) if free else 0
-    # Never cut a corner off.
-    for k in range(back + 1):
+    for k in range(back + 1):  # a corner is not taken off
         if corner[k if side == 0 else count - 1 - k]:
             back = max(0, k - 1)
             break
     run = min(count - 1 - back, max(3, int(2 * wide)))
     if run < 1:
-        return curve, corner
+        return 0, 0.0, 0.0, 0.0
     at, far = (back, back + run) if side == 0 else (count - 1 - back, count - 1 - back - run)
     x, y = curve[at, 0], curve[at, 1]
     dx, dy = x - curve[far, 0], y - curve[far, 1]
     length = np.hypot(dx, dy)
     if length < 1e-6:
-        return curve, corner
+        return 0, 0.0, 0.0, 0.0
     dx, dy = dx / length, dy / length
     if free:
-        reach = to_edge(soft, x, y, dx, dy, 0.5 * min(1.0, sample(soft, x, y)), back + 3 * wide + 4)
-        if reach < 0:
-            return curve, corner
-        go = max(0.0, reach - wide)
-    else:
-        go = (anchor[0] - x) * dx + (anchor[1] - y) * dy
-        if go < 0 or abs((anchor[0] - x) * dy - (anchor[1] - y) * dx) > 0.7 * go + 1.0:
-            go = 0.0
-    extra = int(np.ceil(go))
-    kept = count - back
-    result, sharp = np.empty((kept + extra, 2)), np.zeros(kept + extra, np.bool_)
-    for k in range(extra):
-        t = go * (k + 1) / extra
-        place = extra - 1 - k if side == 0 else kept + k
-        result[place, 0], result[place, 1] = x + t * dx, y + t * dy
-    if side == 0:
-        result[extra:], sharp[extra:] = curve[back:], corner[back:]
-    else:
-        result[:kept], sharp[:kept] = curve[:kept], corner[:kept]
-    return result, sharp
+        tip = 0 if side == 0 else count - 1
+        ox, oy = curve[tip, 0] - x, curve[tip, 1] - y
+        if abs(ox * dy - oy * dx) > 0.3 * wide + 0.5 and sample(soft, curve[tip, 0], curve[tip, 1]) > 0.5:
+            # It bends to the last: only what the ink has beyond its tip is left to find.
+            x, y, back, length = curve[tip, 0], curve[tip, 1], 0, np.hypot(ox, oy)
+            dx, dy = ox / length, oy / length
+        level = 0.5 * min(1.0, sample(soft, x, y))
+        reach = to_edge(soft, x, y, dx, dy, level, back + 3 * wide + 4)
+        return (back, max(0.0, reach - wide), dx, dy) if reach >= 0 else (0, 0.0, dx, dy)
+    ahead, aside = (anchor[0] - x) * dx + (anchor[1] - y) * dy, (anchor[0] - x) * dy - (anchor[1] - y) * dx
+    if ahead <= 0 or abs(aside) > 0.7 * ahead + 1.0:
+        return 0, 0.0, dx, dy
+    # The middle of the line that it runs into is where the ink is deepest along the way.
+    deepest, go = -1.0, ahead
+    for step in range(-8, 13):
+        there = ahead + step / 4
+        depth = sample(distance, x + there * dx, y + there * dy)
+        if there >= 0 and depth > deepest + 0.02:
+            deepest, go = depth, there
+    return 0, go, dx, dy
 
 
 @njit(cache=True)
 def _refine(offset, raw, trusted, closed, anchor, soft, distance):
+    """Return the finished lines of all strokes: where each stops, points, corners, and each line's width."""
     strokes = len(closed)
     room = 1000 + 4 * len(raw)
     xy, sharp = np.empty((room, 2)), np.zeros(room, np.bool_)
-    stops = np.zeros(strokes + 1, np.int64)
-    width = np.zeros(strokes)
+    stops, width = np.zeros(strokes + 1, np.int64), np.zeros(strokes)
+    ends = np.zeros(2, np.bool_)
     used = 0
     for s in range(strokes):
-        points, sure = raw[offset[s] : offset[s + 1]], trusted[offset[s] : offset[s + 1]]
-        ring = closed[s] and len(points) > 3
-        ends = np.array([np.isnan(anchor[s, 0, 0]), np.isnan(anchor[s, 1, 0])])
-        curve, corner, half = _refine_one(points, sure, ring, soft, distance, ends)
-        known = half[~np.isnan(half)]
-        if len(known):
-            width[s] = 2 * np.median(known)
-        else:
-            for p in points:
-                width[s] = max(width[s], 2 * distance[int(p[1]), int(p[0])] - 1)
+        first, last = offset[s], offset[s + 1]
+        ring = closed[s] and last - first > 3
+        ends[0], ends[1] = np.isnan(anchor[s, 0, 0]), np.isnan(anchor[s, 1, 0])
+        curve, corner, half, good = _refine_one(raw[first:last], trusted[first:last], ring, soft, distance, ends)
+        width[s] = 2 * _mean_half_width(half, good)
+        if np.isnan(width[s]):
+            for k in range(first, last):
+                width[s] = np.fmax(width[s], 2 * distance[int(raw[k, 1]), int(raw[k, 0])] - 1)
+        count = len(curve)
         if ring:
-            curve, corner = np.vstack((curve, curve[:1])), np.append(corner, corner[0])
+            cut_a, go_a, cut_b, go_b, ax, ay, bx, by = 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0
         else:
-            curve, corner = _finish_end(curve, corner, half, soft, anchor[s, 0], 0)
-            padded = np.full(len(curve), np.nan)
-            tail = min(len(half), len(curve))
-            padded[len(curve) - tail :] = half[len(half) - tail :]
-            curve, corner = _finish_end(curve, corner, padded, soft, anchor[s, 1], 1)
-        if used + len(curve) > room:
-            room = 2 * room + len(curve)
-            more_xy, more_sharp = np.empty((room, 2)), np.zeros(room, np.bool_)
-            more_xy[:used], more_sharp[:used] = xy[:used], sharp[:used]
-            xy, sharp = more_xy, more_sharp
-        xy[used : used + len(curve)], sharp[used : used + len(curve)] = curve, corner
-        used += len(curve)
+            cut_a, go_a, ax, ay = _end(curve, corner, half, good, soft, distance, anchor[s, 0], 0)
+            cut_b, go_b, bx, by = _end(curve, corner, half, good, soft, distance, anchor[s, 1], 1)
+            if cut_a + cut_b > count - 2:
+                cut_a = cut_b = 0
+        more_a, more_b = int(np.ceil(go_a)), int(np.ceil(go_b))
+        if used + count + more_a + more_b + 1 > room:
+            room = 2 * (room + count + more_a + more_b)
+            bigger_xy, bigger_sharp = np.empty((room, 2)), np.zeros(room, np.bool_)
+            for k in range(used):
+                bigger_xy[k, 0], bigger_xy[k, 1], bigger_sharp[k] = xy[k, 0], xy[k, 1], sharp[k]
+            xy, sharp = bigger_xy, bigger_sharp
+        for k in range(more_a, 0, -1):
+            go = go_a * k / more_a
+            xy[used, 0], xy[used, 1] = curve[cut_a, 0] + go * ax, curve[cut_a, 1] + go * ay
+            used += 1
+        for k in range(cut_a, count - cut_b):
+            xy[used, 0], xy[used, 1], sharp[used] = curve[k, 0], curve[k, 1], corner[k]
+            used += 1
+        for k in range(1, more_b + 1):
+            go, at = go_b * k / more_b, count - 1 - cut_b
+            xy[used, 0], xy[used, 1] = curve[at, 0] + go * bx, curve[at, 1] + go * by
+            used += 1
+        if ring:
+            xy[used, 0], xy[used, 1], sharp[used] = curve[0, 0], curve[0, 1], corner[0]
+            used += 1
         stops[s + 1] = used
-    return stops, xy[:used].copy(), sharp[:used].copy(), width
+    return stops, xy[:used], sharp[:used], width
 
 
 @njit(cache=True)
 def _refine_one(points, sure, ring, soft, distance, ends):
     xy, sure, corner = _resample(points, sure, np.zeros(len(points), np.bool_), ring)
-    curve, half = _fit(xy, sure, corner, ring, soft, distance, ends, 1)
-    known = half[~np.isnan(half)]
-    if len(known) < 4:
-        return curve, corner, half
-    bent, corner = _find_corners(curve, np.median(known), ring, soft)
-    if corner.any():
-        xy, sure, corner = _resample(bent, np.ones(len(bent), np.bool_), corner, ring)
-    curve, half = _fit(xy, sure, corner, ring, soft, distance, ends, 2)
-    return curve, corner, half
+    curve, half, good = _fit(xy, sure, corner, ring, soft, distance, ends, 1)
+    wide = _mean_half_width(half, good)
+    if np.isnan(wide):
+        return curve, corner, half, good
+    bent, corners, found = _find_corners(curve.copy(), wide, ring, soft)
+    if found:
+        xy, sure, corner = _resample(bent, np.ones(len(bent), np.bool_), corners, ring)
+    curve, half, good = _fit(xy, sure, corner, ring, soft, distance, ends, 2)
+    return curve, corner, half, good

@@ -54,15 +54,23 @@ def along_bezier(control: NDArray[np.float64], step: float) -> tuple[NDArray[np.
     return np.concatenate(result), np.array(corner)
 
 
-@njit(cache=True)
 def simplify(xy: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
     """Return an (N, 2) polyline with those points alone that keep it within `tolerance` (Douglas and Peucker 1973)."""
+    keep = np.zeros(len(xy), np.bool_)
+    _simplify(np.ascontiguousarray(xy), tolerance, keep)
+    return xy[keep]
+
+
+@njit(cache=True)
+def _simplify(xy, tolerance, keep):
     count = len(xy)
-    keep = np.zeros(count, np.bool_)
     keep[0] = keep[count - 1] = True
-    stack = [(0, count - 1)]
-    while len(stack) > 0:
-        a, b = stack.pop()
+    stack = np.empty((count + 1, 2), np.int64)
+    stack[0, 0], stack[0, 1] = 0, count - 1
+    depth = 1
+    while depth > 0:
+        depth -= 1
+        a, b = stack[depth]
         dx, dy = xy[b, 0] - xy[a, 0], xy[b, 1] - xy[a, 1]
         square = dx * dx + dy * dy
         worst, at = 0.0, -1
@@ -74,12 +82,11 @@ def simplify(xy: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
                 worst, at = off, i
         if worst > tolerance:
             keep[at] = True
-            stack.append((a, at))
-            stack.append((at, b))
-    return xy[keep]
+            stack[depth, 0], stack[depth, 1] = a, at
+            stack[depth + 1, 0], stack[depth + 1, 1] = at, b
+            depth += 2
 
 
-@njit(cache=True)
 def fit_bezier(
     xy: NDArray[np.float64], corner: NDArray[np.bool_], closed: bool, tolerance: float
 ) -> NDArray[np.float64]:
@@ -97,78 +104,89 @@ def fit_bezier(
     Returns:
         (3n + 1, 2).
     """
+    control = np.empty((3 * len(xy), 2))
+    return control[: _fit(np.ascontiguousarray(xy), np.ascontiguousarray(corner), closed, tolerance, control)].copy()
+
+
+@njit(cache=True)
+def _fit(xy, corner, closed, tolerance, control):
+    """Fill in the control points. Returns how many."""
     count = len(xy)
-    control = [xy[0].copy()]
-    control.pop()
-    control.append(xy[0].copy())
+    control[0, 0], control[0, 1] = xy[0, 0], xy[0, 1]
+    used = 1
+    # Stretches that are still to be fitted: their ends, and the directions in which the curve leaves these.
+    ends = np.empty((count + 1, 2), np.int64)
+    ways = np.empty((count + 1, 4))
+    curve = np.empty((4, 2))
+    t = np.empty(count)
     first = 0
     while first < count - 1:
         last = first + 1
         while last < count - 1 and not corner[last]:
             last += 1
-        start, end = _tangent(xy, first, last, 1), _tangent(xy, last, first, -1)
+        ends[0, 0], ends[0, 1] = first, last
+        _tangent(xy, first, last, 1, ways[0])
+        _tangent(xy, last, first, -1, ways[0, 2:])
         if closed and first == 0 and last == count - 1 and not corner[0]:
-            start = _unit(start - end)
-            end = -start
-        _fit_smooth(xy, first, last, start, end, tolerance, control)
+            _unit(ways[0, 0] - ways[0, 2], ways[0, 1] - ways[0, 3], ways[0])
+            ways[0, 2], ways[0, 3] = -ways[0, 0], -ways[0, 1]
+        depth = 1
+        while depth > 0:
+            depth -= 1
+            a, b = ends[depth]
+            error, at = _fit_one(xy, a, b, ways[depth], tolerance, curve, t)
+            if error <= tolerance or b - a < 2:
+                for k in range(1, 4):
+                    control[used, 0], control[used, 1] = curve[k, 0], curve[k, 1]
+                    used += 1
+                continue
+            # The second half lies deeper in the stack, and so comes later.
+            low, high = max(a, at - 2), min(b, at + 2)
+            ends[depth + 1, 0], ends[depth + 1, 1] = a, at
+            ways[depth + 1, 0], ways[depth + 1, 1] = ways[depth, 0], ways[depth, 1]
+            _unit(xy[high, 0] - xy[low, 0], xy[high, 1] - xy[low, 1], ways[depth])
+            ways[depth + 1, 2], ways[depth + 1, 3] = -ways[depth, 0], -ways[depth, 1]
+            ends[depth, 0] = at
+            depth += 2
         first = last
-    result = np.empty((len(control), 2))
-    for k in range(len(control)):
-        result[k] = control[k]
-    return result
-
-
-@njit(cache=True, inline="always")
-def _unit(v):
-    length = np.hypot(v[0], v[1])
-    return v / length if length > 1e-12 else np.array([1.0, 0.0])
+    return used
 
 
 @njit(cache=True)
-def _tangent(xy, at, limit, way):
-    """Return the direction in which the points leave `at`, towards `limit`."""
-    far = at + way * 3
-    if (limit - far) * way < 0:
-        far = limit
-    v = xy[far] - xy[at]
-    k = far
-    while v[0] * v[0] + v[1] * v[1] < 1e-12 and k != limit:
-        k += way
-        v = xy[k] - xy[at]
-    return _unit(v)
+def _unit(x, y, way):
+    length = np.hypot(x, y)
+    way[0], way[1] = (x / length, y / length) if length > 1e-12 else (1.0, 0.0)
 
 
 @njit(cache=True)
-def _fit_smooth(xy, first, last, start, end, tolerance, control):
-    stack = [(first, last, start, end)]
-    curve = np.empty((4, 2))
-    while len(stack) > 0:
-        a, b, u, v = stack.pop()
-        error, at = _fit_one(xy, a, b, u, v, tolerance, curve)
-        if error <= tolerance or b - a < 2:
-            for k in range(1, 4):
-                control.append(curve[k].copy())
-            continue
-        low, high = max(a, at - 2), min(b, at + 2)
-        w = _unit(xy[high] - xy[low])
-        stack.append((at, b, w, v))
-        stack.append((a, at, u, -w))
+def _tangent(xy, at, limit, step, way):
+    """Set the direction in which the points leave `at`, towards `limit`."""
+    k = at + 3 * step
+    if (limit - k) * step < 0:
+        k = limit
+    while k != limit and abs(xy[k, 0] - xy[at, 0]) + abs(xy[k, 1] - xy[at, 1]) < 1e-6:
+        k += step
+    _unit(xy[k, 0] - xy[at, 0], xy[k, 1] - xy[at, 1], way)
 
 
 @njit(cache=True)
-def _fit_one(xy, a, b, u, v, tolerance, curve):
-    """Fit one cubic to the points a..b with end tangents u and v. Returns its error and the worst point."""
+def _fit_one(xy, a, b, way, tolerance, curve, t):
+    """Fit one cubic to the points a..b, leaving their ends as `way` says. Returns its error and the worst point."""
     count = b - a + 1
-    t = np.zeros(count)
+    t[0] = 0.0
     for i in range(1, count):
         t[i] = t[i - 1] + np.hypot(xy[a + i, 0] - xy[a + i - 1, 0], xy[a + i, 1] - xy[a + i - 1, 1])
     length = t[count - 1]
-    curve[0], curve[3] = xy[a], xy[b]
+    x0, y0, x3, y3 = xy[a, 0], xy[a, 1], xy[b, 0], xy[b, 1]
+    curve[0, 0], curve[0, 1], curve[3, 0], curve[3, 1] = x0, y0, x3, y3
     if count == 2 or length < 1e-9:
-        curve[1], curve[2] = xy[a] + (xy[b] - xy[a]) / 3, xy[b] - (xy[b] - xy[a]) / 3
+        curve[1, 0], curve[1, 1] = x0 + (x3 - x0) / 3, y0 + (y3 - y0) / 3
+        curve[2, 0], curve[2, 1] = x3 - (x3 - x0) / 3, y3 - (y3 - y0) / 3
         return 0.0, a
-    t /= length
-    best, at = np.inf, a
+    for i in range(count):
+        t[i] /= length
+    chord = np.hypot(x3 - x0, y3 - y0)
+    best, at = np.inf, a + count // 2
     for turn in range(5):
         c11 = c12 = c22 = x1 = x2 = 0.0
         for i in range(count):
@@ -178,52 +196,36 @@ def _fit_one(xy, a, b, u, v, tolerance, curve):
             c11 += b1 * b1
             c12 += b1 * b2
             c22 += b2 * b2
-            rx = xy[a + i, 0] - b0 * curve[0, 0] - b3 * curve[3, 0]
-            ry = xy[a + i, 1] - b0 * curve[0, 1] - b3 * curve[3, 1]
-            x1 += b1 * (rx * u[0] + ry * u[1])
-            x2 += b2 * (rx * v[0] + ry * v[1])
-        c12 *= u[0] * v[0] + u[1] * v[1]
+            rx, ry = xy[a + i, 0] - b0 * x0 - b3 * x3, xy[a + i, 1] - b0 * y0 - b3 * y3
+            x1 += b1 * (rx * way[0] + ry * way[1])
+            x2 += b2 * (rx * way[2] + ry * way[3])
+        c12 *= way[0] * way[2] + way[1] * way[3]
         det = c11 * c22 - c12 * c12
-        chord = np.hypot(curve[3, 0] - curve[0, 0], curve[3, 1] - curve[0, 1])
         alpha = beta = -1.0
         if abs(det) > 1e-9 * c11 * c22:
             alpha, beta = (x1 * c22 - x2 * c12) / det, (x2 * c11 - x1 * c12) / det
         if alpha < 1e-3 * chord or beta < 1e-3 * chord or alpha > 3 * length or beta > 3 * length:
             alpha = beta = length / 3
-        curve[1], curve[2] = curve[0] + alpha * u, curve[3] + beta * v
+        curve[1, 0], curve[1, 1] = x0 + alpha * way[0], y0 + alpha * way[1]
+        curve[2, 0], curve[2, 1] = x3 + beta * way[2], y3 + beta * way[3]
         error, worst = 0.0, a + count // 2
         for i in range(1, count - 1):
             s, r = t[i], 1 - t[i]
-            ex, ey, fx, fy, gx, gy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-            ex = (
-                r * r * r * curve[0, 0]
-                + 3 * r * r * s * curve[1, 0]
-                + 3 * r * s * s * curve[2, 0]
-                + s * s * s * curve[3, 0]
-            )
-            ey = (
-                r * r * r * curve[0, 1]
-                + 3 * r * r * s * curve[1, 1]
-                + 3 * r * s * s * curve[2, 1]
-                + s * s * s * curve[3, 1]
-            )
-            ex -= xy[a + i, 0]
-            ey -= xy[a + i, 1]
-            off = np.hypot(ex, ey)
+            off = slope = pull = 0.0
+            for k in range(2):
+                p0, p1, p2, p3 = curve[0, k], curve[1, k], curve[2, k], curve[3, k]
+                e = r * r * r * p0 + 3 * r * r * s * p1 + 3 * r * s * s * p2 + s * s * s * p3 - xy[a + i, k]
+                d1 = 3 * (r * r * (p1 - p0) + 2 * r * s * (p2 - p1) + s * s * (p3 - p2))
+                d2 = 6 * (r * (p2 - 2 * p1 + p0) + s * (p3 - 2 * p2 + p1))
+                off += e * e
+                pull += e * d1
+                slope += d1 * d1 + e * d2
             if off > error:
                 error, worst = off, a + i
             # One Newton step moves the parameter to the curve's nearest point.
-            for k in range(2):
-                p0, p1, p2, p3 = curve[0, k], curve[1, k], curve[2, k], curve[3, k]
-                d1 = 3 * (r * r * (p1 - p0) + 2 * r * s * (p2 - p1) + s * s * (p3 - p2))
-                d2 = 6 * (r * (p2 - 2 * p1 + p0) + s * (p3 - 2 * p2 + p1))
-                if k == 0:
-                    fx, gx = d1, d2
-                else:
-                    fy, gy = d1, d2
-            slope = fx * fx + fy * fy + ex * gx + ey * gy
             if slope > 1e-9:
-                t[i] = min(1.0, max(0.0, s - (ex * fx + ey * fy) / slope))
+                t[i] = min(1.0, max(0.0, s - pull / slope))
+        error = np.sqrt(error)
         if error < best:
             best, at = error, worst
         if error <= tolerance:

@@ -16,16 +16,15 @@ from airbrush_cli.units import mm_to_px
 def coverage(document: PenVectors, size_px: tuple[int, int]) -> NDArray[np.float32]:
     """Return how much of each pixel the pen covers, (height, width) in 0..1.
 
-    A pixel's share is that of a straight edge at its distance from the pen's middle; where paths meet, the larger
-    share counts.
+    A pixel's share is counted on 8 x 8 points in it, so that neighbouring lines of a hatching close without a seam.
     """
     width, height = size_px
     page = (document.page_mm.x, document.page_mm.y)
-    cover = np.zeros((height, width), np.float32)
+    points = np.zeros((height, width), np.uint64)
     radius = document.pen_width_mm * np.sqrt(width * height / (page[0] * page[1])) / 2
     for path in document.paths:
-        _stroke(cover, mm_to_px(flatten(path), page, size_px), radius)
-    return cover
+        _stroke(points, mm_to_px(flatten(path), page, size_px), radius)
+    return np.bitwise_count(points).astype(np.float32) / np.float32(64)
 
 
 def draw_over(rgb: NDArray[np.uint8], document: PenVectors) -> NDArray[np.uint8]:
@@ -44,8 +43,10 @@ def draw_over(rgb: NDArray[np.uint8], document: PenVectors) -> NDArray[np.uint8]
 
 @njit(cache=True)
 def _stroke(cover, points, radius):
+    """Set the bits of those points of each pixel that a polyline passes within `radius`, row by row."""
     height, width = cover.shape
-    reach = radius + 0.5
+    reach = radius + 1.0
+    all_points = ~np.uint64(0)
     for k in range(len(points) - 1):
         ax, ay, bx, by = points[k, 0], points[k, 1], points[k + 1, 0], points[k + 1, 1]
         dx, dy = bx - ax, by - ay
@@ -54,9 +55,24 @@ def _stroke(cover, points, radius):
         left, right = max(0, int(min(ax, bx) - reach)), min(width, int(max(ax, bx) + reach) + 1)
         for i in range(top, bottom):
             for j in range(left, right):
-                x, y = j + 0.5 - ax, i + 0.5 - ay
-                t = min(1.0, max(0.0, (x * dx + y * dy) / square)) if square > 0 else 0.0
-                away = np.hypot(x - t * dx, y - t * dy)
-                share = min(1.0, 2 * radius, reach - away)
-                if share > cover[i, j]:
-                    cover[i, j] = share
+                if cover[i, j] == all_points:
+                    continue
+                away = _away(j + 0.5 - ax, i + 0.5 - ay, dx, dy, square)
+                if away <= radius - 0.71:
+                    cover[i, j] = all_points
+                elif away < radius + 0.71:
+                    bits, bit = cover[i, j], np.uint64(1)
+                    for row in range(8):
+                        for column in range(8):
+                            x, y = j + (column + 0.5) / 8 - ax, i + (row + 0.5) / 8 - ay
+                            if _away(x, y, dx, dy, square) <= radius:
+                                bits |= bit
+                            bit = bit << np.uint64(1)
+                    cover[i, j] = bits
+
+
+@njit(cache=True)
+def _away(x, y, dx, dy, square):
+    """Return the distance of (x, y) from the line from (0, 0) to (dx, dy), `square` its squared length."""
+    t = min(1.0, max(0.0, (x * dx + y * dy) / square)) if square > 0 else 0.0
+    return np.hypot(x - t * dx, y - t * dy)

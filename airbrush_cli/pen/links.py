@@ -13,7 +13,11 @@ from airbrush_cli.pen.skeleton import Graph, read_graph, thin
 
 _PRUNING_ROUNDS = 4
 _MAX_TURN = np.radians(70.0)  # through a junction; more is not one stroke
-_CROSSING = 1.5  # two strokes that cross at 30° or more share a middle line of at most so many junction radii
+# Two strokes that cross share a middle line: at 30° it is about 1.5 times as long as the crossing's two junctions are
+# deep, at 10° six times. A long one counts as a crossing only if both of its ends fork.
+_CROSSING = 1.5
+_SHALLOW = 7.0
+_FORK = np.radians(35.0)
 
 
 class Strokes(NamedTuple):
@@ -120,14 +124,14 @@ def _crossings(node_x, node_y, start, end, offset, pixel, radius, degree, width)
     length = np.full(len(start), np.inf)
     for e in range(len(start)):
         if start[e] >= 0 and degree[start[e]] > 2 and degree[end[e]] > 2:
-            reach = _CROSSING * (radius[start[e]] + radius[end[e]]) + 1.0
-            if offset[e + 1] - offset[e] <= reach:
+            near = radius[start[e]] + radius[end[e]]
+            if offset[e + 1] - offset[e] <= _SHALLOW * near:
                 long = _edge_length(e, node_x, node_y, start, end, offset, pixel, width)
-                if long <= reach:
+                if long <= _SHALLOW * near:
                     length[e] = long
     for e in np.argsort(length):
-        if length[e] == np.inf:
-            break
+        if length[e] > _CROSSING * (radius[start[e]] + radius[end[e]]) + 1.0:
+            continue
         a, b = _root(parent, start[e]), _root(parent, end[e])
         if a == b:
             gone[e] = length[e] <= 2 * biggest[a] + 1.0
@@ -138,9 +142,51 @@ def _crossings(node_x, node_y, start, end, offset, pixel, radius, degree, width)
             extent[a] = whole
             biggest[a] = max(biggest[a], biggest[b])
             gone[e] = True
+    head, following = np.full(len(node_x), -1), np.full(2 * len(start), -1)  # the half-edges at each node
+    for h in range(2 * len(start)):
+        n = start[h >> 1] if h & 1 == 0 else end[h >> 1]
+        if n >= 0:
+            following[h] = head[n]
+            head[n] = h
+    for e in range(len(start)):
+        if gone[e] or length[e] == np.inf or degree[start[e]] != 3 or degree[end[e]] != 3:
+            continue
+        a, b = _root(parent, start[e]), _root(parent, end[e])
+        if a == b or extent[a] > 0 or extent[b] > 0:
+            continue
+        fork_a = _forks(2 * e, head, following, start[e], offset, pixel, width)
+        if fork_a and _forks(2 * e + 1, head, following, end[e], offset, pixel, width):
+            parent[b] = a
+            extent[a] = length[e]
+            gone[e] = True
     for a in range(len(parent)):
         parent[a] = _root(parent, a)
     return parent, gone
+
+
+@njit(cache=True)
+def _forks(h, head, following, node, offset, pixel, width):
+    """Return whether the line of half-edge h splits, at the node it leaves, in two that go on almost as it came."""
+    mx, my = _leaving(h, offset, pixel, width)
+    other = head[node]
+    while other >= 0:
+        if other != h:
+            x, y = _leaving(other, offset, pixel, width)
+            if _turn(x, y, -mx, -my) > _FORK:
+                return False
+        other = following[other]
+    return True
+
+
+@njit(cache=True)
+def _leaving(h, offset, pixel, width):
+    """Return the direction in which half-edge h leaves its node."""
+    count = offset[(h >> 1) + 1] - offset[h >> 1]
+    if count < 2:
+        return 0.0, 0.0
+    x, y, _ = _half(h, min(count - 1, 12), offset, pixel, width)
+    nx, ny, _ = _half(h, 0, offset, pixel, width)
+    return x - nx, y - ny
 
 
 @njit(cache=True)
@@ -149,6 +195,19 @@ def _half(h, k, offset, pixel, width):
     e = h >> 1
     p = pixel[offset[e] + k] if h & 1 == 0 else pixel[offset[e + 1] - 1 - k]
     return p % width + 0.5, p // width + 0.5, p
+
+
+@njit(cache=True)
+def _median_depth(distance, pixel, first, last):
+    """Return the median depth of an edge's pixels, to a quarter of a pixel."""
+    counts = np.zeros(400, np.int64)
+    for k in range(first, last):
+        counts[min(399, int(4 * distance[pixel[k]] + 0.5))] += 1
+    level, below = 0, counts[0]
+    while 2 * below < last - first and level < 399:
+        level += 1
+        below += counts[level]
+    return level / 4 if last > first else np.inf
 
 
 @njit(cache=True)
@@ -188,12 +247,7 @@ def _link(node_x, node_y, start, end, offset, pixel, distance, width):
         if start[e] < 0 or gone[e]:
             continue
         count = offset[e + 1] - offset[e]
-        half_width = np.inf
-        if count > 0:
-            along = np.empty(count)
-            for k in range(count):
-                along[k] = distance[pixel[offset[e] + k]]
-            half_width = np.median(along)
+        half_width = _median_depth(distance, pixel, offset[e], offset[e + 1])
         for side in range(2):
             h = 2 * e + side
             n = start[e] if side == 0 else end[e]

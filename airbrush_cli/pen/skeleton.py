@@ -43,7 +43,7 @@ def _tables() -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
 _SIMPLE, _COUNT = _tables()
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _code(image, p, width):
     return (
         image[p - width]
@@ -82,33 +82,54 @@ def thin(mask: NDArray[np.uint8], distance: NDArray[np.float32]) -> NDArray[np.u
 @njit(cache=True)
 def _thin(image, distance, order, width, simple, counts):
     steps = _steps(width)
-    visited = np.zeros(len(image), np.bool_)
+    visited, bare = np.zeros(len(image), np.bool_), np.zeros(len(image), np.bool_)
     stack = np.empty(len(order) * 8 + 8, np.int64)
-    for first in order:
-        stack[0] = first
-        depth = 1
-        while depth > 0:
-            depth -= 1
-            p = stack[depth]
-            if image[p] == 0:
+    first = 0
+    while first < len(order):
+        last = first + 1
+        while last < len(order) and distance[order[last]] == distance[order[first]]:
+            last += 1
+        # Pixels equally deep go side by side: taken one after the other, a line two pixels wide would go from its end.
+        for side in range(0, 8, 2):
+            for k in range(first, last):
+                bare[order[k]] = image[order[k]] != 0 and image[order[k] + steps[side]] == 0
+            for k in range(first, last):
+                if bare[order[k]]:
+                    bare[order[k]] = False
+                    _strip(image, distance, order[k], steps, width, simple, counts, visited, stack)
+        for k in range(first, last):
+            if image[order[k]] != 0 and not visited[order[k]]:
+                _strip(image, distance, order[k], steps, width, simple, counts, visited, stack)
+        first = last
+
+
+@njit(cache=True)
+def _strip(image, distance, start, steps, width, simple, counts, visited, stack):
+    """Take away a pixel if it may go, and then those neighbours that had to stay until now."""
+    stack[0] = start
+    depth = 1
+    while depth > 0:
+        depth -= 1
+        p = stack[depth]
+        if image[p] == 0:
+            continue
+        visited[p] = True
+        code = _code(image, p, width)
+        if not simple[code]:
+            continue
+        if counts[code] == 1:
+            k = 0
+            while image[p + steps[k]] == 0:
+                k += 1
+            run = 1.0 if k % 2 == 0 else 1.4142135
+            if distance[p + steps[k]] - distance[p] <= _END_SLOPE * run:
                 continue
-            visited[p] = True
-            code = _code(image, p, width)
-            if not simple[code]:
-                continue
-            if counts[code] == 1:
-                k = 0
-                while image[p + steps[k]] == 0:
-                    k += 1
-                run = 1.0 if k % 2 == 0 else 1.4142135
-                if distance[p + steps[k]] - distance[p] <= _END_SLOPE * run:
-                    continue
-            image[p] = 0
-            for k in range(8):
-                q = p + steps[k]
-                if image[q] != 0 and visited[q]:
-                    stack[depth] = q
-                    depth += 1
+        image[p] = 0
+        for k in range(8):
+            q = p + steps[k]
+            if image[q] != 0 and visited[q]:
+                stack[depth] = q
+                depth += 1
 
 
 def read_graph(skeleton: NDArray[np.uint8]) -> Graph:

@@ -75,12 +75,11 @@ def _filled(area: Mask, settings: PenSettings, px: float) -> list[Line]:
 
 def _path(line: Line, settings: PenSettings, page_mm: tuple[float, float]) -> PenPath:
     if settings.curves == "bezier" and not line.corner.all():
-        xy = fit_bezier(line.xy, line.corner, line.closed, settings.tolerance_mm)
+        kind, xy = "bezier", fit_bezier(line.xy, line.corner, line.closed, settings.tolerance_mm)
     else:
-        xy = simplify(line.xy, settings.tolerance_mm)
-    xy = np.round(np.clip(xy, 0.0, page_mm), DECIMALS)
-    points = list(zip(*xy.T.tolist(), strict=True))
-    kind = "points" if settings.curves == "polyline" or line.corner.all() else "bezier"
+        kind, xy = "points", simplify(line.xy, settings.tolerance_mm)
+    x, y = np.clip(xy, 0.0, page_mm).round(DECIMALS).T.tolist()
+    points = list(zip(x, y, strict=True))
     width = round(line.width, DECIMALS) if line.width else None
     return PenPath(**{kind: points}, closed=line.closed, width_mm=width)
 

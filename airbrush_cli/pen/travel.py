@@ -16,10 +16,11 @@ from scipy.spatial import cKDTree
 
 from airbrush_cli.compiled import njit
 
-NEIGHBOURS = 8
-KICKS_PER_PATH = 6.0
+NEIGHBOURS = 6
+KICKS_PER_PATH = 5.0
+SOME_KICKS = 100  # in any case
 ROUNDS = 2
-REGION = 250
+REGION = 700  # paths
 
 
 def optimise_travel(
@@ -52,11 +53,15 @@ def optimise_travel(
     # no way from anything, which leaves the tour open, and ends at the origin.
     points = np.vstack([np.stack([starts, ends], axis=1).reshape(-1, 2), [origin, origin]])
     nowhere = 2 * count
-    tour = _greedy_tour(points, nowhere)
+    # Greedy edges do better on the whole, the nearest neighbour on rows of parallel lines.
+    tours = (_greedy_tour(points, nowhere), _nearest_tour(points, nowhere))
+    tour = min(tours, key=lambda circle: _lifted(points, nowhere, circle))
     rng = np.random.default_rng(seed)
     if count > 1:
-        _improve(points, _neighbours(points, nowhere), tour, nowhere, 0, rng)
-        for turn in range(ROUNDS):
+        few = count <= REGION
+        kicks = int(kicks_per_path * count) + SOME_KICKS if few else 0
+        _improve(points, _neighbours(points, nowhere), tour, nowhere, kicks, rng)
+        for turn in range(0 if few else ROUNDS):
             tour = _kick_by_regions(points, tour, nowhere, kicks_per_path / ROUNDS, turn, rng)
     tour = np.roll(tour, -int(np.flatnonzero(tour == nowhere)[0]))
     if tour[1] != nowhere + 1:  # walked the other way round: turn the circle
@@ -104,7 +109,9 @@ def _kick_by_regions(
         tour = np.roll(tour[::-1], 1)
     # Gap g leads from tour[2g + 1] to tour[2g + 2]; the last one, into nowhere, is left alone.
     middles = (points[tour[1:-1:2]] + points[tour[2::2]]) / 2
-    regions = _regions(middles, np.arange(len(middles)), REGION, turn % 2)
+    angle = 0.7 * turn  # other borders each time
+    turned = middles @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    regions = _regions(turned, np.arange(len(middles)), REGION, turn % 2)
     exits = tour[1:-1:2].copy()  # names of the gaps that outlive the shuffling of the tour
     for region in regions:
         tour = _kick_region(points, tour, exits[region], int(kicks_per_path * len(region)), rng)
@@ -167,6 +174,61 @@ def _greedy_tour(points: NDArray, nowhere: int) -> NDArray[np.int32]:
 
 
 @njit(cache=True)
+def _nearest_tour(points, nowhere):
+    """Go from the origin always to the nearest end that is left, found by rings of cells around the pen."""
+    count = nowhere
+    low_x, low_y = points[:, 0].min(), points[:, 1].min()
+    size = max(points[:, 0].max() - low_x, points[:, 1].max() - low_y, 1e-9)
+    cells = max(1, int(np.sqrt(count / 2)))
+    cell = size / cells * (1 + 1e-9)
+    head, following = np.full((cells, cells), -1), np.full(count, -1)
+    for end in range(count - 1, -1, -1):
+        i, j = int((points[end, 1] - low_y) / cell), int((points[end, 0] - low_x) / cell)
+        following[end] = head[i, j]
+        head[i, j] = end
+    used = np.zeros(count, np.bool_)
+    tour = np.empty(len(points), np.int32)
+    tour[0], tour[1] = nowhere, nowhere + 1
+    for index in range(2, len(points), 2):
+        here = tour[index - 1]
+        row, column = int((points[here, 1] - low_y) / cell), int((points[here, 0] - low_x) / cell)
+        best, nearest, ring = np.inf, -1, 0
+        while nearest < 0 or (ring - 1) * cell < best:
+            for i in range(max(0, row - ring), min(cells, row + ring + 1)):
+                edge = i in (row - ring, row + ring)
+                for j in range(column - ring, column + ring + 1, 1 if edge else max(1, 2 * ring)):
+                    if j < 0 or j >= cells:
+                        continue
+                    before, end = -1, head[i, j]
+                    while end >= 0:
+                        after = following[end]
+                        if used[end]:  # taken out of its cell when met
+                            if before < 0:
+                                head[i, j] = after
+                            else:
+                                following[before] = after
+                        else:
+                            away = _distance(points, nowhere, here, end)
+                            if away < best:
+                                best, nearest = away, end
+                            before = end
+                        end = after
+            ring += 1
+        tour[index], tour[index + 1] = nearest, nearest ^ 1
+        used[nearest] = used[nearest ^ 1] = True
+    return tour
+
+
+@njit(cache=True)
+def _lifted(points, nowhere, tour):
+    """Return how far the pen travels lifted on a circle of ends that starts with a path."""
+    length = 0.0
+    for index in range(1, len(tour) - 1, 2):
+        length += _distance(points, nowhere, tour[index], tour[index + 1])
+    return length
+
+
+@njit(cache=True)
 def join_ends(left, right, link, tail):
     joined = 0
     for index in range(len(left)):
@@ -189,7 +251,7 @@ def _walk(link, nowhere):
     return tour
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _distance(points, nowhere, a, b):
     if a == nowhere or b == nowhere:
         return 0.0
@@ -224,13 +286,13 @@ def _reverse(tour, place, first, last):
             last = total - 1
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _next(tour, place, a):
     index = place[a] + 1
     return tour[index] if index < len(tour) else tour[0]
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _mate(tour, place, a):
     """Return the end that `a` is joined to by a lifted pen, on whichever side that is."""
     after = _next(tour, place, a)
@@ -247,7 +309,7 @@ def _exchange(tour, place, a, b, c, d):
 
 
 @njit(cache=True)
-def _better_move(points, nowhere, neighbours, tour, place, t1, move):
+def _better_move(points, nowhere, neighbours, near, tour, place, t1, move):
     """Find an improving 2-opt or 3-opt move at end `t1`. Returns its gain, or 0.0, and fills `move` with exchanges."""
     small = 1e-9
     t2 = _mate(tour, place, t1)
@@ -255,7 +317,7 @@ def _better_move(points, nowhere, neighbours, tour, place, t1, move):
     forward = _next(tour, place, t1) == t2
     for i in range(neighbours.shape[1]):
         t3 = neighbours[t1, i]
-        gain_1 = d12 - _distance(points, nowhere, t1, t3)
+        gain_1 = d12 - near[t1, i]
         if gain_1 <= small:
             break
         t4 = _mate(tour, place, t3)
@@ -265,18 +327,39 @@ def _better_move(points, nowhere, neighbours, tour, place, t1, move):
         if (_next(tour, place, t3) == t4) == forward:
             gain = gain_2 - _distance(points, nowhere, t2, t4)
             if gain > small:
-                move[0, 0], move[0, 1], move[0, 2], move[0, 3] = t1, t2, t3, t4
+                _fill(move, 0, t1, t2, t3, t4)
                 return gain, 1
+            if t4 == nowhere:
+                continue
+            # Joined to t3, what is left is a way from t2 to t4: go on from t4 to t5, and break the way behind it.
+            low, high = (place[t2], place[t3]) if forward else (place[t3], place[t2])
+            for j in range(neighbours.shape[1]):
+                t5 = neighbours[t4, j]
+                gain_3 = gain_2 - near[t4, j]
+                if gain_3 <= small:
+                    break
+                if t5 in (t2, t3):
+                    continue
+                t6 = _mate(tour, place, t5)
+                at = place[t5]
+                between = (low <= at <= high) if low <= high else (at >= low or at <= high)
+                if ((_next(tour, place, t5) == t6) == forward) != between or t5 == t1:
+                    continue
+                gain = gain_3 + _distance(points, nowhere, t5, t6) - _distance(points, nowhere, t2, t6)
+                if gain > small:
+                    _fill(move, 0, t1, t2, t3, t4)
+                    _fill(move, 1, t4, t2, t5, t6)
+                    return gain, 2
             continue
         # t1-t3 would close the stretch t3..t1 into a circle of its own: open it at t5-t6, beside t2 or t4.
         low, high = (place[t2], place[t4]) if forward else (place[t4], place[t2])
         for side in range(2):
-            near, far = (t2, t4) if side == 0 else (t4, t2)
-            if near == nowhere:
+            this, far = (t2, t4) if side == 0 else (t4, t2)
+            if this == nowhere:
                 continue
             for j in range(neighbours.shape[1]):
-                t5 = neighbours[near, j]
-                gain_3 = gain_2 - _distance(points, nowhere, near, t5)
+                t5 = neighbours[this, j]
+                gain_3 = gain_2 - near[this, j]
                 if gain_3 <= small:
                     break
                 at = place[t5]
@@ -298,13 +381,13 @@ def _better_move(points, nowhere, neighbours, tour, place, t1, move):
     return 0.0, 0
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _fill(move, row, a, b, c, d):
     move[row, 0], move[row, 1], move[row, 2], move[row, 3] = a, b, c, d
 
 
 @njit(cache=True)
-def _settle(points, nowhere, neighbours, tour, place, queue, waiting, head, count, undo, done):
+def _settle(points, nowhere, neighbours, near, tour, place, queue, waiting, head, count, undo, done):
     """Make improving moves at the queued ends until none is left. Returns the gain and the count of exchanges."""
     total = len(queue)
     move = np.empty((3, 4), np.int32)
@@ -315,7 +398,7 @@ def _settle(points, nowhere, neighbours, tour, place, queue, waiting, head, coun
         count -= 1
         waiting[end] = False
         while end != nowhere:
-            gain, steps = _better_move(points, nowhere, neighbours, tour, place, end, move)
+            gain, steps = _better_move(points, nowhere, neighbours, near, tour, place, end, move)
             if steps == 0:
                 break
             gained += gain
@@ -340,15 +423,19 @@ def _improve(points, neighbours, tour, nowhere, kicks, rng):
     place = np.empty(total, np.int32)
     for index in range(total):
         place[tour[index]] = index
+    near = np.empty(neighbours.shape)
+    for end in range(total):
+        for k in range(neighbours.shape[1]):
+            near[end, k] = _distance(points, nowhere, end, neighbours[end, k])
     queue = tour.copy()
     waiting = np.ones(total, np.bool_)
     no_undo = np.empty((0, 4), np.int32)
-    _settle(points, nowhere, neighbours, tour, place, queue, waiting, 0, total, no_undo, 0)
+    _settle(points, nowhere, neighbours, near, tour, place, queue, waiting, 0, total, no_undo, 0)
 
     paths = total // 2
     if paths < 4:
         return
-    reach = min(30, (paths - 1) // 3)
+    reach = min(50, (paths - 1) // 3)
     undo = np.empty((1000, 4), np.int32)
     for _ in range(kicks):
         # Swap two short neighbouring stretches of the circle (a double bridge): t1 [t2..t4] [t3..t5] t6.
@@ -373,7 +460,7 @@ def _improve(points, neighbours, tour, nowhere, kicks, rng):
                 waiting[touched] = True
                 queue[count] = touched
                 count += 1
-        gained, done = _settle(points, nowhere, neighbours, tour, place, queue, waiting, 0, count, undo, 3)
+        gained, done = _settle(points, nowhere, neighbours, near, tour, place, queue, waiting, 0, count, undo, 3)
         if gain + gained < -1e-9 and done <= len(undo):
             for step in range(done - 1, -1, -1):
                 _exchange(tour, place, undo[step, 0], undo[step, 2], undo[step, 1], undo[step, 3])

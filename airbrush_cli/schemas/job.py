@@ -64,6 +64,7 @@ class Artifacts(Model):
     heatmap_out: JobPath | None = None
     cmy_gcode_out: JobPath | None = None
     pen_gcode_out: JobPath | None = None
+    machine_profile_out: JobPath | None = None  # a copy of the machine's profile, where it is none of the shipped ones
 
 
 class Resolutions(Model):
