@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ import yaml
 from airbrush_cli import documents
 from airbrush_cli.job import JobFolder
 from airbrush_cli.schemas.stroke import StrokesDocument
+from airbrush_cli.twin.model import BackendError, Twin
 from tests.test_app import invoke
 
 SMALL = ["--set", "render_px={w: 114, h: 160}"]
@@ -172,5 +174,24 @@ def test_ctrl_c_keeps_the_best_so_far(painted: Path, tmp_path: Path) -> None:
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert out.strip() == str(job / painted.name)
+    assert JobFolder.open(job).job.state == "partial"
+    assert (job / "strokes.yaml").exists()
+
+
+def test_a_failing_gpu_leaves_what_there_was(painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = tmp_path / painted.parent.name
+    shutil.copytree(painted.parent, job)
+    (job / "strokes.yaml").unlink()
+    backward, steps = Twin.backward, iter(range(60))
+
+    def failing(twin: Twin, *arguments: Any) -> Any:
+        if next(steps, None) is None:
+            raise BackendError("the GPU failed: out of memory")
+        return backward(twin, *arguments)
+
+    monkeypatch.setattr(Twin, "backward", failing)
+    status, streams = invoke("paint", job, *QUICK, "--no-gcode")
+    assert status == 1 and not streams.out
+    assert "the GPU failed: out of memory" in streams.err and "partial" in streams.err
     assert JobFolder.open(job).job.state == "partial"
     assert (job / "strokes.yaml").exists()

@@ -66,7 +66,7 @@ types |= dict.fromkeys(["pitch_x", "pitch_y", "half", "ink_one", "ink_colour"], 
 for kernel, warps in ((kernels.cull, 4), (kernels.paint, 4), (kernels.paint_backward, 8), (kernels.gather, 4)):
     size = "fp32" if kernel is kernels.cull else "i32"  # of a tile in mm, of the raster in pixels
     names = {name: size if name in ("width", "height") else types.get(name, "*fp32") for name in kernel.arg_names}
-    fixed = {(kernel.arg_names.index(name),): {"CHORDS": 8, "BLOCK": 128}[name]
+    fixed = {(kernel.arg_names.index(name),): {"CHORDS": 16, "BLOCK": 128}[name]
              for name, kind in names.items() if kind == "constexpr"}
     compile(ASTSource(kernel, signature=names, constexprs=fixed), target=GPUTarget("cuda", 80, 32),
             options={"num_warps": warps})

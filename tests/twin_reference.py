@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from airbrush_cli.twin.luts import Luts
 from airbrush_cli.twin.profile import C1, C2
 
-CHORDS, DOT_MM, RAMP_MM = 8, 0.05, 0.5
+CHORDS, DOT_MM, RAMP_MM = 16, 0.05, 0.5
 
 
 def profile(q: NDArray) -> NDArray:

@@ -22,7 +22,7 @@ from airbrush_cli.schemas.machine import Machine
 
 Floats = NDArray[np.float64]
 
-_CHORDS = 8
+_CHORDS = 16
 # Longest block that changes places with a neighbour of any length, and rounds over the whole sequence.
 _BLOCK = 60
 _ROUNDS = 60

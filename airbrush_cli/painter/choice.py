@@ -17,21 +17,15 @@ from airbrush_cli.twin.model import Twin
 
 # Of the strokes of one who does not look: mm/s, and the amount of every ink.
 _SPEED, _INK = 12.0, 0.3
-# Spot sigma and greatest length, in spacings, of strokes that nobody refines.
-_ALONE_WIDTH, _ALONE_LENGTH = 0.33, 2.0
 
 
-def make_strategist(
-    luts: Luts, policy: Path | None = None, looks: bool = True, refined: bool = True, device: str = "cpu"
-) -> Strategist:
+def make_strategist(luts: Luts, policy: Path | None = None, looks: bool = True, device: str = "cpu") -> Strategist:
     """Return who proposes strokes.
 
     Args:
         luts: look-up tables.
         policy: a trained strategist's checkpoints/best.pt; the built-in one if None.
         looks: False for one that does not look at the picture, so that the technician alone is seen.
-        refined: whether the technician will refine what it proposes. If not, the built-in one paints strokes that
-            cover the page, in place of thin ones to start from.
         device: `cpu` or `cuda`, where a trained one thinks.
 
     Raises:
@@ -40,7 +34,7 @@ def make_strategist(
     if not looks:
         return BlindStrategist(luts)
     if policy is None:
-        return ErrorStrategist(luts) if refined else ErrorStrategist(luts, width=_ALONE_WIDTH, length=_ALONE_LENGTH)
+        return ErrorStrategist(luts)
     from airbrush_cli.learning.strategist import PolicyStrategist, load_policy
 
     return PolicyStrategist(load_policy(policy, device), luts)

@@ -100,7 +100,7 @@ def paint_job(
     mapped = map_to_gamut(target, luts)
     lpips = _lpips(settings.perception.net, settings.lpips_weights, twin.device)
 
-    strategist = make_strategist(luts, options.policy, options.strategist, options.technician, twin.device)
+    strategist = make_strategist(luts, options.policy, options.strategist, twin.device)
     planner: Planner | Sketch
     if options.technician:
         clock = _clock(settings, options, started)

@@ -16,6 +16,8 @@ from airbrush_cli.twin.luts import Luts
 
 # Speed of a proposed stroke, mm/s: slow enough to cover well, with room to move both ways.
 _SPEED = 12.0
+# Spot sigma and greatest length of a proposed stroke, in spacings.
+_WIDTH, _LENGTH = 0.12, 10.0
 # Steps of a proposed line from its middle to an end.
 _STEPS = 12
 # Sum of sRGB differences within which colours count as one.
@@ -50,20 +52,11 @@ class ErrorStrategist:
 
     Thin and long, because that is what strokes become under refinement: a thin one finds the detail that it is to show
     sooner than a wide one sheds what it covers.
-
-    Args:
-        luts: look-up tables.
-        page_mm: (width, height) of the page.
-        width: spot sigma of a proposed stroke, in spacings.
-        length: its greatest length, in spacings.
     """
 
-    def __init__(
-        self, luts: Luts, page_mm: tuple[float, float] = units.A4_MM, width: float = 0.12, length: float = 10.0
-    ) -> None:
+    def __init__(self, luts: Luts, page_mm: tuple[float, float] = units.A4_MM) -> None:
         self.luts = luts
         self.page_mm = page_mm
-        self._width, self._length = width, length
         self._inks = InkPicker(luts)
 
     def propose(
@@ -86,14 +79,14 @@ class ErrorStrategist:
             return np.empty((0, 15))
         size = spacing_mm * generator.uniform(0.7, 1.3, len(columns))
         angle, coherence = _edge_directions(wanted, blur)
-        length = self._length * size * (0.25 + 0.75 * coherence[rows, columns])
+        length = _LENGTH * size * (0.25 + 0.75 * coherence[rows, columns])
         smooth = _blurred(wanted, 0.25 * blur)
         # A line may go on while its colour is nearer to that of its middle than what is there now.
         missing = np.abs(smooth[rows, columns] - there[rows, columns]).sum(axis=1)
         starts = np.stack([columns + 0.5, rows + 0.5], axis=-1)
         lines = _streamlines(starts, length * px_per_mm, angle, coherence, smooth, np.maximum(missing, _SAME))
 
-        height_mm = self._heights(self._width * size)
+        height_mm = self._heights(_WIDTH * size)
         cover = self._opacities(height_mm)[:, None]
         mean_target = _blurred(target, 0.7 * blur)[rows, columns]
         mean_canvas = _blurred(canvas, 0.7 * blur)[rows, columns]

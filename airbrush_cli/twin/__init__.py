@@ -3,8 +3,8 @@
 Definition, which every backend follows (tests/twin_reference.py is the same in slow float64):
 
 A path is a polyline in mm with a spot width sigma (mm) and an opacity at each node, both linear along a chord. A stroke
-is the path of its cubic Bézier at 9 equidistant t, with z and v linear in t, and sigma(z, v) and opacity(z, v) from the
-look-up tables, bilinear.
+is the path of its cubic Bézier at 17 equidistant t, with z and v linear in t, and sigma(z, v) and opacity(z, v) from
+the look-up tables, bilinear.
 
 The coverage of a path at a point is opacity(t*) f(d² / sigma(t*)²), where t* is the nearest point of the polyline and
 d its distance; f is the spot profile (profile.py), a Gaussian closed to zero at 3 sigma. Rasters sample it at pixel

@@ -83,7 +83,7 @@ def synthetic_luts(layering: Layering = "alpha_over") -> Luts:
     Width and opacity as `synthetic_sigma_mm` and `synthetic_opacity` say; colour as block dyes: cyan takes away up to
     98 % of red, magenta of green, yellow of blue, each in proportion to its amount.
     """
-    # 21 cells, so that the eighths of a stroke from z = 0 to 30 mm lie inside cells, where derivatives exist.
+    # 21 cells, so that the sixteenths of a stroke from z = 0 to 30 mm lie inside cells, where derivatives exist.
     z = np.linspace(0.0, Z_FAR_MM, 22)
     # Denser where opacity bends most; bilinear interpolation stays within 1 % of the formula.
     v = np.round(np.geomspace(11.0, 310.0, 24) - 10.0, 3)

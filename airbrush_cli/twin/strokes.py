@@ -11,7 +11,7 @@ from airbrush_cli.compiled import njit
 from airbrush_cli.twin.luts import Luts
 
 # Chords per stroke.
-CHORDS = 8
+CHORDS = 16
 # A stroke whose control points lie closer together than this (root mean square distance from their mean, mm) is drawn
 # in towards a dot, so that gradients exist for strokes of no length.
 DOT_MM = 0.05

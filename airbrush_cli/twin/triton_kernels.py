@@ -16,7 +16,7 @@ SIDE = 16
 # its change, and 1 if the whole stroke is short.
 COLUMNS = 12
 # A stroke's nodes, padded to a power of two.
-NODES = 16
+NODES = 32
 
 _PIXELS = tl.constexpr(SIDE * SIDE)
 _SIDE = tl.constexpr(SIDE)
