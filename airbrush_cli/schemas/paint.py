@@ -56,8 +56,8 @@ class Perception(Model):
 
     net: Literal["alex", "vgg", "squeeze"] = "alex"
     at: Unit = 0.45  # share of the budget at which it starts
-    weight: NonNegative = 0.008
-    every: Count = 2  # steps between fresh LPIPS gradients
+    weight: NonNegative = 0.01
+    every: Count = 3  # steps between fresh LPIPS gradients
 
 
 class PaintSettings(Model):
