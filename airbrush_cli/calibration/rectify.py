@@ -25,6 +25,8 @@ SCALE = 10
 _COARSEST, _FINEST = 4.0, 14.0
 # Marks of which so many are found are enough.
 _FEWEST_MARKS = 3
+# Blurs to look for marks in, pixels; of scans between 150 and 600 dpi.
+_BLURS = (0.6, 1.0, 1.5, 2.2, 3.2)
 # Where a mark's corner may lie off after rectifying, mm.
 _MOST_OFF_MM = 1.0
 
@@ -92,8 +94,6 @@ def _linear(picture: NDArray[np.uint8], profile: ScannerProfile) -> NDArray[np.f
 def _find_marks(picture: NDArray[np.uint8]) -> dict[int, Floats]:
     """Return the four corners (4, 2) of each mark, in pixels, by its number."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    # The hatch of a pen is not quite even, and noise is not either.
-    grey = cv2.GaussianBlur(grey, (0, 0), max(min(grey.shape) / 2500.0, 0.5))
     parameters = cv2.aruco.DetectorParameters()
     parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
     parameters.adaptiveThreshWinSizeMin = 15
@@ -101,12 +101,16 @@ def _find_marks(picture: NDArray[np.uint8]) -> dict[int, Floats]:
     parameters.adaptiveThreshWinSizeStep = 20
     parameters.minMarkerPerimeterRate = 0.02
     dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_5X5_1000)
-    found: Any = cv2.aruco.ArucoDetector(dictionary, parameters).detectMarkers(grey)
-    corners, numbers, _ = found
-    if numbers is None:
-        return {}
-    places = [np.asarray(points, np.float64).reshape(4, 2) for points in corners]
-    return {int(number): points for number, points in zip(np.ravel(numbers), places, strict=True)}
+    detector = cv2.aruco.ArucoDetector(dictionary, parameters)
+    places: dict[int, Floats] = {}
+    # The hatch of a pen is not quite even, and noise is not either: what is lost in one blur is found in another.
+    # Corners are sharpest where the blur is least.
+    for blur in _BLURS:
+        smooth = cv2.GaussianBlur(grey, (0, 0), blur)
+        found: Any = detector.detectMarkers(smooth)
+        for points, number in zip(found[0], np.ravel(found[1]) if found[1] is not None else [], strict=True):
+            places.setdefault(int(number), np.asarray(points, np.float64).reshape(4, 2))
+    return places
 
 
 def _recognise(path: Path, found: dict[int, Floats], manifest: CalibrationManifest) -> Sheet:
