@@ -18,6 +18,8 @@ from airbrush_cli import colour
 from airbrush_cli.twin.luts import Luts
 
 _GRID = 33
+# Points on the hull's surface among which the nearest is looked for.
+_SURFACE = 100_000
 # Of the way along a unit of linear light; below it a colour counts as reachable.
 _TOLERANCE = 2e-3
 
@@ -71,7 +73,9 @@ def map_to_gamut(srgb: NDArray[np.uint8], luts: Luts) -> Mapped:
 
 def _nearest(pixels: NDArray[np.float32], hull: ConvexHull) -> NDArray[np.float32]:
     """Return the reachable colours nearest to (n, 3) linear RGB pixels, by OKLab distance to the hull's surface."""
-    surface = _sample_surface(hull, 64)
+    # The rounder the hull, the more and the smaller its triangles.
+    steps = int(np.clip(np.sqrt(2 * _SURFACE / len(hull.simplices)), 4, 64))
+    surface = _sample_surface(hull, steps)
     tree = cKDTree(colour.linear_rgb_to_oklab(surface))
     axis = np.linspace(0.0, 1.0, _GRID)
     # The map is smooth and the pixels are many: it is computed on a grid in sRGB, in whose scale it is evenly smooth.
