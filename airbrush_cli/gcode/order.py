@@ -19,10 +19,10 @@ from airbrush_cli import geometry
 from airbrush_cli.compiled import njit
 from airbrush_cli.gcode.writer import purge_is_due
 from airbrush_cli.schemas.machine import Machine
+from airbrush_cli.twin.strokes import CHORDS
 
 Floats = NDArray[np.float64]
 
-_CHORDS = 16
 # Longest block that changes places with a neighbour of any length, and rounds over the whole sequence.
 _BLOCK = 60
 _ROUNDS = 60
@@ -45,7 +45,7 @@ def trip(strokes: Floats, machine: Machine, order: NDArray[np.int64] | None = No
     home = _home(machine)
     way = np.linalg.norm(np.concatenate([start, [home]]) - np.concatenate([[home], end]), axis=1).sum()
     controls = chosen[:, :8].reshape(-1, 4, 2)
-    points = geometry.bezier_point(controls, np.linspace(0.0, 1.0, _CHORDS + 1))
+    points = geometry.bezier_point(controls, np.linspace(0.0, 1.0, CHORDS + 1))
     length = np.linalg.norm(np.diff(points, axis=1), axis=2).sum(axis=1)
     purges, purged, painted = 0, None, 0.0
     for ink, mm in zip(chosen[:, 12:], length, strict=True):
@@ -80,7 +80,7 @@ def for_travel(strokes: Floats, reach_mm: Floats, machine: Machine) -> NDArray[n
 
 def overlaps(strokes: Floats, reach_mm: Floats) -> NDArray[np.bool_]:
     """Return the (N, N) overlap graph: whether stroke i overlaps the later stroke j, so that i has to come first."""
-    points = geometry.bezier_point(strokes[:, :8].reshape(-1, 4, 2), np.linspace(0.0, 1.0, _CHORDS + 1))
+    points = geometry.bezier_point(strokes[:, :8].reshape(-1, 4, 2), np.linspace(0.0, 1.0, CHORDS + 1))
     return _overlaps(np.ascontiguousarray(points), np.ascontiguousarray(reach_mm, np.float64))
 
 
