@@ -99,7 +99,7 @@ class Sketch:
             self.strokes = np.vstack([self.strokes, proposed])
         return self.finish()
 
-    def finish(self) -> NDArray[np.float64]:
-        """Return the strokes so far as they will be saved."""
+    def finish(self, twin: Twin | None = None) -> NDArray[np.float64]:
+        """Return the strokes so far as they will be saved, judged by a twin: its own if None."""
         height, width = self._target.shape[:2]
-        return shown(self.strokes, self._twin, (width, height))
+        return shown(self.strokes, twin or self._twin, (width, height))

@@ -54,6 +54,7 @@ def summary(painted: Painted) -> str:
     ]
     if painted.metrics.out_of_gamut:
         parts.append(f"{painted.metrics.out_of_gamut:.0%} out of gamut by ΔE {painted.metrics.gamut_delta_e:.1f}")
+        parts.append(f"{painted.metrics.reachable_psnr:.2f} dB from what the inks reach")
     return ", ".join(parts)
 
 

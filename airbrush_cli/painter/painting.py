@@ -23,7 +23,7 @@ from airbrush_cli.painter.choice import Sketch, make_strategist
 from airbrush_cli.painter.clock import Clock, WallClock, WorkClock
 from airbrush_cli.painter.gamut import map_to_gamut
 from airbrush_cli.painter.perception import LpipsGradient
-from airbrush_cli.painter.plan import Planner, Progress, shown
+from airbrush_cli.painter.plan import Planner, Progress
 from airbrush_cli.pen.draw import draw_over
 from airbrush_cli.schemas import stroke
 from airbrush_cli.schemas.job import Figures, Metrics, Pass, Provenance
@@ -121,7 +121,7 @@ def paint_job(
         # Another backend must not refine in its place: the step in flight is dropped, and the CPU writes what there is.
         partial, failure = True, error
         twin = Twin(luts, "cpu")
-        strokes = shown(planner.strokes, twin, size)
+        strokes = planner.finish(twin)
 
     light = twin.render(strokes, size)
     painting_cmy = colour.linear_to_srgb8(light)
@@ -142,6 +142,7 @@ def paint_job(
         paper=figures(painting, paper_target, lpips),
         out_of_gamut=round(mapped.out_of_gamut, 4),
         gamut_delta_e=round(mapped.delta_e, 2),
+        reachable_psnr=_psnr(painting_cmy, colour.linear_to_srgb8(mapped.linear)),
     )
     seconds = time.monotonic() - started
     folder = folder.update(
@@ -185,11 +186,15 @@ def load_backend(settings: PaintSettings, config_path: Path) -> Backend:
 def figures(picture: NDArray[np.uint8], target: NDArray[np.uint8], lpips: metrics.Lpips | None) -> Figures:
     """Measure a picture against its target, both (H, W, 3) sRGB."""
     return Figures(
-        psnr=round(min(metrics.psnr(picture, target), 100.0), 3),
+        psnr=_psnr(picture, target),
         ssim=round(metrics.ssim(picture, target), 4),
         lpips=round(lpips.distance(picture, target), 4) if lpips else None,
         lpips_net=lpips.net if lpips else None,
     )
+
+
+def _psnr(picture: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
+    return round(min(metrics.psnr(picture, target), 100.0), 3)  # pictures that are equal get 100 dB
 
 
 def heatmap(strokes: NDArray[np.float64], twin: Twin, size: tuple[int, int]) -> NDArray[np.uint8]:

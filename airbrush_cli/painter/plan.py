@@ -100,7 +100,8 @@ class Planner:
     def run(self) -> NDArray[np.float64]:
         """Plan until the budget is over and return the strokes as they will be saved."""
         growth = sorted(self._settings.growth, key=lambda round_: round_.at)
-        reseeds = sorted(self._settings.reseed.at)
+        reseed = self._settings.reseed
+        reseeds = sorted({*reseed.at, reseed.until} if reseed.at else ())
         steps = 0
         while (fraction := min(self._clock.fraction, steps / _LEAST_STEPS)) < 1.0:
             steps += 1
@@ -108,16 +109,19 @@ class Planner:
                 self._grow(round(growth.pop(0).share * self._settings.strokes), self._scale(fraction))
             if reseeds and fraction >= reseeds[0]:
                 reseeds.pop(0)
-                self._reseed(self._scale(fraction))
+                self._select(self._scale(fraction))
+                if reseeds:
+                    self._invite(self._scale(fraction))
             if not len(self.strokes):
                 break  # nothing to paint: the paper is the picture
             self._step(fraction)
         return self.finish()
 
-    def finish(self) -> NDArray[np.float64]:
-        """Return the strokes as they will be saved."""
-        height, width = self._target.shape[:2]
-        return shown(self.strokes, self._twin, (width, height))
+    def finish(self, twin: Twin | None = None) -> NDArray[np.float64]:
+        """Return the strokes as they will be saved, judged by a twin: the planner's own if None."""
+        twin = twin or self._twin
+        self._select(1.0, twin)
+        return shown(self.strokes, twin, self._size(1.0))
 
     def _scale(self, fraction: float) -> float:
         return [level for level in self._settings.levels if level.at <= fraction or level.at == 0][-1].scale
@@ -144,29 +148,24 @@ class Planner:
         spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / total))
         self._technician.add(self._strategist.propose(self._level(scale)[0], canvas, wanted, spacing, self._generator))
 
-    def _reseed(self, scale: float) -> None:
-        """Move the strokes whose loss would be felt least to where the error is largest."""
-        linear, srgb = self._level(scale)
-        picture, tape = self._twin.forward(self.strokes, self._size(scale))
-        cost = self._removal_cost(picture, tape, srgb)
-        count = int(self._settings.reseed.share * len(self.strokes))
-        weak = np.argsort(cost, kind="stable")[:count]
-        keep = np.ones(len(self.strokes), bool)
-        keep[weak] = False
-        self._technician.keep(keep)
+    def _invite(self, scale: float) -> None:
+        """Put more strokes than there may be where the error is largest; the next selection shows which ones stay."""
         canvas = self._twin.render(self.strokes, self._size(scale))
+        count = int(self._settings.reseed.share * self._settings.strokes)
         spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / self._settings.strokes)) * _FINER
-        self._technician.add(self._strategist.propose(linear, canvas, count, spacing, self._generator))
+        self._technician.add(self._strategist.propose(self._level(scale)[0], canvas, count, spacing, self._generator))
 
-    def _removal_cost(self, picture: NDArray[np.float32], tape: Tape, srgb: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return (N,) changes of the squared error if a stroke were not there; negative where it would help.
-
-        Removing a stroke takes d off the picture: sum((r − s d)²) − sum(r²) = sum((s d)²) − 2 sum(r s d), with r the
-        sRGB error and s the slope of sRGB. The second term is the gradient along the stroke's own opacity.
-        """
-        _, gradient = srgb_mse(picture, srgb)
-        energy, _ = self._twin.influence(tape, srgb_encoded(picture)[1])
-        return energy / picture.size - self._twin.opacity_pull(tape, gradient)
+    def _select(self, scale: float, twin: Twin | None = None) -> None:
+        """Take out the strokes whose loss would be felt least, until there are no more than may be."""
+        excess = len(self.strokes) - self._settings.strokes
+        if excess <= 0:
+            return
+        twin = twin or self._twin
+        picture, tape = twin.forward(self.strokes, self._size(scale))
+        cost = removal_cost(twin, picture, tape, self._level(scale)[1])
+        keep = np.ones(len(self.strokes), bool)
+        keep[np.argsort(cost, kind="stable")[:excess]] = False
+        self._technician.keep(keep)
 
     def _step(self, fraction: float) -> None:
         scale = self._scale(fraction)
@@ -184,7 +183,7 @@ class Planner:
         if self._observe:
             self._observe(
                 Progress(
-                    len(self.strokes),
+                    min(len(self.strokes), self._settings.strokes),
                     float(-10 * np.log10(max(error, 1e-10))),
                     min(self._clock.fraction, 1.0),
                     self._clock.seconds_left,
@@ -213,6 +212,24 @@ class Planner:
         self._since_perceived += 1
         assert self._perceived is not None
         return self._perceived
+
+
+def removal_cost(
+    twin: Twin, picture: NDArray[np.float32], tape: Tape, target: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return (N,) changes of the mean squared error if a stroke were not there; negative where it would help.
+
+    Removing a stroke takes d off the picture: sum((r − s d)²) − sum(r²) = sum((s d)²) − 2 sum(r s d), with r the
+    sRGB error and s the slope of sRGB. The second term is the gradient along the stroke's own opacity.
+
+    Args:
+        twin: that painted the strokes.
+        picture: (H, W, 3) linear RGB, what it painted, and `tape` of that.
+        target: (H, W, 3) sRGB.
+    """
+    _, gradient = srgb_mse(picture, target)
+    energy, _ = twin.influence(tape, srgb_encoded(picture)[1])
+    return energy / picture.size - twin.opacity_pull(tape, gradient)
 
 
 def shown(strokes: NDArray[np.float64], twin: Twin, size_px: tuple[int, int]) -> NDArray[np.float64]:

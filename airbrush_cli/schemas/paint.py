@@ -41,23 +41,24 @@ class Steps(Model):
     speed: Positive = 0.2
     ink: Positive = 0.05
     colour: Unit = 0.2  # factor that they have come down to where the finish with LPIPS begins
-    final: Unit = 0.05  # and at the end
+    final: Unit = 0.02  # and at the end
 
 
 class Reseed(Model):
-    """Strokes that show little are moved to where the error is large."""
+    """More strokes come than there may be, where the error is large; those that show least then go."""
 
-    at: tuple[Unit, ...] = ()  # moments, as shares of the budget
-    share: Unit = 0.1  # of all strokes, at most
+    at: tuple[Unit, ...] = ()  # moments at which they come, as shares of the budget; before it the last ones are judged
+    share: Unit = 0.25  # how many come, of all strokes
+    until: Unit = 0.35  # moment from which there are no more than there may be
 
 
 class Perception(Model):
     """The finish with LPIPS's own gradient."""
 
     net: Literal["alex", "vgg", "squeeze"] = "alex"
-    at: Unit = 0.45  # share of the budget at which it starts
-    weight: NonNegative = 0.01
-    every: Count = 3  # steps between fresh LPIPS gradients
+    at: Unit = 0.38  # share of the budget at which it starts
+    weight: NonNegative = 0.008
+    every: Count = 5  # steps between fresh LPIPS gradients
 
 
 class PaintSettings(Model):
