@@ -15,7 +15,7 @@ from airbrush_cli.twin import triton_kernels as kernels
 from airbrush_cli.twin.binning import SHORT_MM
 from airbrush_cli.twin.luts import Luts
 from airbrush_cli.twin.profile import CUT2
-from airbrush_cli.twin.strokes import CHORDS, DOT_MM, RAMP_MM, bernstein
+from airbrush_cli.twin.strokes import CHORDS, DOT_MM, RAMP_MM, WEIGHTS
 from airbrush_cli.units import A4_MM
 
 # Coarse parts of positions are multiples of this many mm: exact in float32 on any page.
@@ -44,7 +44,7 @@ def expand(strokes: Tensor, luts: Luts) -> tuple[Tensor, Tensor]:
     rho2 = (points - middle).square().sum(dim=2).mean(dim=1)
     tau, ramp = (rho2 / DOT_MM**2).clamp(max=1.0), (rho2 / RAMP_MM**2).clamp(max=1.0)
     tau, ramp = tau * (2.0 - tau), ramp * (2.0 - ramp)
-    weights = torch.tensor(bernstein(), device=strokes.device)
+    weights = torch.tensor(WEIGHTS, device=strokes.device)
     positions = middle + tau[:, None, None] * torch.einsum("tj,njc->ntc", weights, points - middle)
     offsets = ramp[:, None] * torch.linspace(-0.5, 0.5, CHORDS + 1, dtype=torch.float64, device=strokes.device)
     z = strokes[:, 8:10].mean(dim=1, keepdim=True) + offsets * (strokes[:, 9:10] - strokes[:, 8:9])
