@@ -11,6 +11,11 @@ Floats = NDArray[np.float64]
 _GRID = np.linspace(0.0, 1.0, 33)
 
 
+def bernstein(t: Floats) -> Floats:
+    """Return the weights (T, 4) of a cubic Bézier's control points at parameters (T,) in [0, 1]."""
+    return np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], axis=1)
+
+
 def bezier_point(controls: Floats, t: Floats) -> Floats:
     """Evaluate cubic Béziers.
 

@@ -20,7 +20,7 @@ pytest.importorskip("triton", reason="triton is not installed: torch's CUDA buil
 
 from airbrush_cli.errors import InputError  # noqa: E402
 from airbrush_cli.schemas.stroke import HIGH, LOW  # noqa: E402
-from airbrush_cli.twin import cuda, model, render, strokes  # noqa: E402
+from airbrush_cli.twin import gpu, model, render, strokes  # noqa: E402
 from airbrush_cli.twin.luts import synthetic_luts  # noqa: E402
 from tests import twin_reference as reference  # noqa: E402
 from tests.test_twin_render import PAGE, degenerate_strokes, random_strokes, worst_error  # noqa: E402
@@ -40,7 +40,7 @@ def test_light_and_gradients_are_those_of_the_reference(layering: Any, part: int
     upstream = generator.normal(size=canvas.shape).astype(np.float32)
     leaf = torch.tensor(chosen, device=DEVICE, requires_grad=True)
     below = torch.tensor(canvas, device=DEVICE, requires_grad=True)
-    painted = cuda.render(leaf, below, luts, size, PAGE)
+    painted = gpu.render(leaf, below, luts, size, PAGE)
     painted.backward(torch.from_numpy(upstream).to(DEVICE))  # type: ignore[no-untyped-call]
     wanted = reference.render(chosen, luts, canvas, PAGE)
     np.testing.assert_allclose(painted.detach().cpu().numpy(), wanted, rtol=0, atol=2e-5)
@@ -84,7 +84,7 @@ def test_first_stage_is_that_of_the_cpu() -> None:
     luts = synthetic_luts()
     chosen = np.concatenate([LOW + generator.random((50, 15)) * (HIGH - LOW), degenerate_strokes(generator)])
     leaf = torch.tensor(chosen, requires_grad=True)
-    nodes, ink = cuda.expand(leaf, luts)
+    nodes, ink = gpu.expand(leaf, luts)
     wanted = strokes.expand(chosen, luts)
     np.testing.assert_allclose(nodes.detach().reshape(-1, 4).numpy(), wanted.nodes, atol=1e-9)
     np.testing.assert_allclose(ink.detach().numpy(), wanted.ink, atol=1e-9)
@@ -98,16 +98,16 @@ def test_first_stage_is_that_of_the_cpu() -> None:
 def test_no_strokes_leave_the_canvas() -> None:
     luts = synthetic_luts()
     canvas = np.random.default_rng(8).random((9, 5, 3), dtype=np.float32)
-    painted, tape = cuda.forward(np.empty((0, 15)), luts, (5, 9), canvas, device=DEVICE)
+    painted, tape = gpu.forward(np.empty((0, 15)), luts, (5, 9), canvas, device=DEVICE)
     np.testing.assert_array_equal(painted, canvas)
-    assert cuda.backward(tape, painted).shape == (0, 15)
+    assert gpu.backward(tape, painted).shape == (0, 15)
 
 
 def failing_twin(monkeypatch: pytest.MonkeyPatch) -> model.Twin:
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("CUDA error: an illegal thing\nwith a long story")
 
-    monkeypatch.setattr(cuda, "forward", fail)
+    monkeypatch.setattr(gpu, "forward", fail)
     monkeypatch.setattr(model, "resolve_device", lambda _: "cuda")
     twin = model.Twin(synthetic_luts())
     assert twin.backend == "triton"
@@ -148,7 +148,7 @@ def test_a_gpu_tape_measures_influence() -> None:
     luts = synthetic_luts()
     chosen = random_strokes(np.random.default_rng(6), 2)
     twin = model.Twin(luts, "cpu")
-    picture, tape = cuda.forward(chosen, luts, SMALL, device=DEVICE)
+    picture, tape = gpu.forward(chosen, luts, SMALL, device=DEVICE)
     weight = np.ones_like(picture)
     on_cpu = twin.forward(chosen, SMALL)[1]
     np.testing.assert_array_equal(twin.influence(tape, weight)[0], twin.influence(on_cpu, weight)[0])

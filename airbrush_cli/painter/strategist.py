@@ -11,6 +11,7 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import cKDTree
 
 from airbrush_cli import colour, units
+from airbrush_cli.geometry import bernstein
 from airbrush_cli.schemas.stroke import project
 from airbrush_cli.twin.luts import Luts
 
@@ -213,5 +214,4 @@ def _streamlines(
 def _fitted(lines: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the control points (n, 4, 2) of the cubic Béziers nearest to lines (n, k, 2), at equidistant t."""
     t = np.linspace(0, 1, lines.shape[1])
-    weights = np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], axis=1)
-    return np.einsum("ck,nkd->ncd", np.linalg.pinv(weights), lines)
+    return np.einsum("ck,nkd->ncd", np.linalg.pinv(bernstein(t)), lines)

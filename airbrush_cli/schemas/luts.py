@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from airbrush_cli.schemas.base import Document, Model, Positive
 
 Layering = Literal["alpha_over", "multiply"]
-Backend = Literal["auto", "cpu", "triton"]
+Backend = Literal["auto", "cpu", "triton", "nvdiffrast"]
 
 
 def _increasing(axis: list[float]) -> list[float]:

@@ -60,7 +60,7 @@ def render(
         (H, W, 3) float32 linear RGB on the strokes' device; gradients flow to `strokes` and `canvas`.
     """
     if strokes.is_cuda and resolve_backend("cuda") == "triton":
-        from airbrush_cli.twin import cuda
+        from airbrush_cli.twin import gpu
 
-        return cuda.render(strokes, canvas, luts, size_px, page_mm)
+        return gpu.render(strokes, canvas, luts, size_px, page_mm)
     return _Render.apply(strokes, canvas, luts, size_px, page_mm)  # type: ignore[no-untyped-call]

@@ -1,78 +1,31 @@
-"""GPU backend of the twin: the first stage in torch, the second in Triton kernels; all tensors stay on the device."""
+"""GPU backend of the twin's second stage by Triton kernels; all tensors stay on the device."""
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from airbrush_cli.schemas.luts import Layering
 from airbrush_cli.twin import triton_kernels as kernels
 from airbrush_cli.twin.binning import SHORT_MM
-from airbrush_cli.twin.luts import Luts
+from airbrush_cli.twin.gpu import films
 from airbrush_cli.twin.profile import CUT2
-from airbrush_cli.twin.strokes import CHORDS, DOT_MM, RAMP_MM, bernstein
-from airbrush_cli.units import A4_MM
+from airbrush_cli.twin.strokes import CHORDS
 
 # Coarse parts of positions are multiples of this many mm: exact in float32 on any page.
 _COARSE_MM = 1.0 / 64.0
 _CULL_BLOCK = 128
 
 
-@functools.lru_cache(maxsize=8)
-def _tables(luts: Luts, device: torch.device) -> dict[str, Tensor]:
-    arrays = {"z": luts.z_mm, "v": luts.v_mm_s, "sigma": luts.sigma_mm, "opacity": luts.opacity, "colour": luts.colour}
-    return {name: torch.tensor(np.array(array), dtype=torch.float64, device=device) for name, array in arrays.items()}
-
-
-def _cells(axis: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    """Cell and place in it, as strokes.py finds them."""
-    cell = (torch.searchsorted(axis, value.detach().contiguous(), right=True) - 1).clamp(0, len(axis) - 2)
-    return cell, ((value - axis[cell]) / (axis[cell + 1] - axis[cell])).clamp(-0.01, 1.01)
-
-
-def expand(strokes: Tensor, luts: Luts) -> tuple[Tensor, Tensor]:
-    """Turn (N, 15) strokes into nodes (N, CHORDS + 1, 4) and ink (N, 3), float64, differentiably."""
-    tables = _tables(luts, strokes.device)
-    strokes = strokes.to(torch.float64)
-    points = strokes[:, :8].reshape(-1, 4, 2)
-    middle = points.mean(dim=1, keepdim=True)
-    rho2 = (points - middle).square().sum(dim=2).mean(dim=1)
-    tau, ramp = (rho2 / DOT_MM**2).clamp(max=1.0), (rho2 / RAMP_MM**2).clamp(max=1.0)
-    tau, ramp = tau * (2.0 - tau), ramp * (2.0 - ramp)
-    weights = torch.tensor(bernstein(), device=strokes.device)
-    positions = middle + tau[:, None, None] * torch.einsum("tj,njc->ntc", weights, points - middle)
-    offsets = ramp[:, None] * torch.linspace(-0.5, 0.5, CHORDS + 1, dtype=torch.float64, device=strokes.device)
-    z = strokes[:, 8:10].mean(dim=1, keepdim=True) + offsets * (strokes[:, 9:10] - strokes[:, 8:9])
-    v = strokes[:, 10:12].mean(dim=1, keepdim=True) + offsets * (strokes[:, 11:12] - strokes[:, 10:11])
-    (i, a), (j, b) = _cells(tables["z"], z), _cells(tables["v"], v)
-    spot = []
-    for table in (tables["sigma"], tables["opacity"]):
-        low = table[i, j] * (1.0 - b) + table[i, j + 1] * b
-        high = table[i + 1, j] * (1.0 - b) + table[i + 1, j + 1] * b
-        spot.append(low * (1.0 - a) + high * a)
-    ink: Tensor = tables["colour"]
-    steps = torch.tensor([size - 1 for size in ink.shape[:3]], device=strokes.device)
-    amounts = strokes[:, 12:] * steps
-    cell = amounts.detach().floor().clamp(min=0).minimum(steps - 1).long()
-    place = (amounts - cell).clamp(-0.01, 1.01)
-    colour = strokes.new_zeros(len(strokes), 3)
-    for corner in range(8):
-        bits = torch.tensor([corner >> 2, corner >> 1 & 1, corner & 1], device=strokes.device)
-        weight = torch.where(bits == 1, place, 1.0 - place).prod(dim=1, keepdim=True)
-        at = cell + bits
-        colour = colour + weight * ink[at[:, 0], at[:, 1], at[:, 2]]
-    return torch.cat([positions, torch.stack(spot, dim=2)], dim=2), colour
-
-
 class _Scene:
     """Strokes cut into chords and listed by tile."""
 
-    def __init__(self, nodes: Tensor, ink: Tensor, luts: Luts, size_px: tuple[int, int], page_mm: tuple[float, float]):
+    def __init__(
+        self, nodes: Tensor, ink: Tensor, layering: Layering, size_px: tuple[int, int], page_mm: tuple[float, float]
+    ) -> None:
         device = nodes.device
         self.size_px, self.count = size_px, len(nodes)
         self.pitch = page_mm[0] / size_px[0], page_mm[1] / size_px[1]
@@ -90,10 +43,8 @@ class _Scene:
         ]  # fmt: skip
         self.chords = torch.stack(columns, dim=2).float().contiguous()
         self.radii = (CUT2**0.5 * torch.maximum(nodes[:, :-1, 2], nodes[:, 1:, 2])).float().contiguous()
-        opaque = luts.layering == "alpha_over"
-        k, m = (ink, torch.ones_like(ink)) if opaque else (torch.zeros_like(ink), 1.0 - ink)
-        self.films = torch.cat([k, m], dim=1).float().contiguous()
-        self.ink_terms = (1.0, 0.0) if opaque else (0.0, 1.0)
+        self.films = films(ink, layering).float().contiguous()
+        self.ink_terms = (1.0, 0.0) if layering == "alpha_over" else (0.0, 1.0)
         self.frame_x, self.frame_y = (
             _frame(count, pitch, device) for count, pitch in zip((self.columns, self.bands), self.pitch, strict=True)
         )
@@ -133,15 +84,10 @@ def _frame(count: int, pitch: float, device: torch.device) -> Tensor:
 class _Paint(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        nodes: Tensor,
-        ink: Tensor,
-        canvas: Tensor,
-        luts: Luts,
-        size_px: tuple[int, int],
-        page_mm: tuple[float, float],
+        ctx: Any, nodes: Tensor, ink: Tensor, layering: Layering, canvas: Tensor, page_mm: tuple[float, float]
     ) -> Tensor:
-        scene = _Scene(nodes, ink, luts, size_px, page_mm)
+        height, width, _ = canvas.shape
+        scene = _Scene(nodes, ink, layering, (width, height), page_mm)
         canvas = canvas.float().contiguous()
         out = torch.empty_like(canvas)
         kernels.paint[(scene.columns * scene.bands,)](
@@ -152,7 +98,7 @@ class _Paint(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, Tensor, None]:  # type: ignore[override]
         scene: _Scene = ctx.scene
         (canvas,) = ctx.saved_tensors
         pairs, device = len(scene.members), canvas.device
@@ -171,54 +117,21 @@ class _Paint(torch.autograd.Function):
         inks = torch.zeros(scene.count, 4, dtype=torch.float64, device=device)
         if scene.count:
             kernels.gather[(scene.count,)](order, stroke_starts, pair_nodes, pair_inks, nodes, inks)
-        return nodes[:, : CHORDS + 1], inks[:, :3], canvas_gradient, None, None, None
+        return nodes[:, : CHORDS + 1], inks[:, :3], None, canvas_gradient, None
 
 
-def render(
-    strokes: Tensor, canvas: Tensor | None, luts: Luts, size_px: tuple[int, int], page_mm: tuple[float, float] = A4_MM
-) -> Tensor:
-    """Paint strokes in order, differentiably; as `autograd.render`, for tensors on a GPU.
+def paint(nodes: Tensor, ink: Tensor, layering: Layering, canvas: Tensor, page_mm: tuple[float, float]) -> Tensor:
+    """Lay strokes on a canvas, in order, differentiably.
 
-    Raises:
-        ValueError: the canvas is not (H, W, 3).
+    Args:
+        nodes: (N, CHORDS + 1, 4): x, y (mm, image frame), sigma (mm) and opacity.
+        ink: (N, 3) linear RGB.
+        layering: `alpha_over` or `multiply`.
+        canvas: (H, W, 3) linear RGB.
+        page_mm: (width, height) of the page that the canvas covers.
+
+    Returns:
+        (H, W, 3) float32 linear RGB.
     """
-    width, height = size_px
-    if canvas is None:
-        canvas = torch.ones(height, width, 3, device=strokes.device)
-    if canvas.shape != (height, width, 3):
-        raise ValueError(f"canvas must have the shape {(height, width, 3)}, not {tuple(canvas.shape)}")
-    nodes, ink = expand(strokes, luts)
-    out: Tensor = _Paint.apply(nodes, ink, canvas, luts, size_px, page_mm)  # type: ignore[no-untyped-call]
+    out: Tensor = _Paint.apply(nodes, ink, layering, canvas, page_mm)  # type: ignore[no-untyped-call]
     return out
-
-
-@dataclass(frozen=True, eq=False)
-class Tape:
-    """A painting on the GPU and what it was made from."""
-
-    strokes: Tensor
-    canvas: NDArray[np.float32] | None
-    painted: Tensor
-
-
-def forward(
-    strokes: NDArray[np.float64],
-    luts: Luts,
-    size_px: tuple[int, int],
-    canvas: NDArray[np.float32] | None = None,
-    page_mm: tuple[float, float] = A4_MM,
-    device: str = "cuda",
-) -> tuple[NDArray[np.float32], Tape]:
-    """As `render.forward`, on the GPU."""
-    leaf = torch.tensor(np.asarray(strokes, np.float64).reshape(-1, 15), device=device, requires_grad=True)
-    below = None if canvas is None else torch.from_numpy(canvas).to(device)
-    painted = render(leaf, below, luts, size_px, page_mm)
-    return painted.detach().cpu().numpy(), Tape(leaf, canvas, painted)
-
-
-def backward(tape: Tape, gradient: NDArray[np.float32]) -> NDArray[np.float64]:
-    """As `render.backward`, without the canvas: (N, 15). A tape can be pulled back more than once."""
-    upstream = torch.from_numpy(np.ascontiguousarray(gradient)).to(tape.painted.device)
-    (by_strokes,) = torch.autograd.grad(tape.painted, tape.strokes, upstream, retain_graph=True)
-    found: NDArray[np.float64] = by_strokes.cpu().numpy()
-    return found

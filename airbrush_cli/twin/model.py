@@ -16,9 +16,9 @@ from airbrush_cli.twin.influence import influence
 from airbrush_cli.twin.luts import Luts
 
 if TYPE_CHECKING:
-    from airbrush_cli.twin import cuda
+    from airbrush_cli.twin import gpu
 
-    Tape = render.Tape | cuda.Tape
+    Tape = render.Tape | gpu.Tape
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +45,24 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_backend(device: str, wanted: Backend = "auto") -> Backend:
-    """Return `cpu` or `triton`: what is wanted, or else the fastest that the resolved device has.
+    """Return `cpu`, `triton` or `nvdiffrast`: what is wanted, or else the fastest that the resolved device has.
 
     Raises:
-        InputError: triton is wanted without a CUDA device, or is not installed.
+        InputError: triton or nvdiffrast is wanted without a CUDA device, or is not installed.
     """
     if wanted == "cpu" or (wanted == "auto" and device == "cpu"):
         return "cpu"
     if device == "cpu":
-        raise InputError("rasterizer.backend triton: needs --device cuda")
+        raise InputError(f"rasterizer.backend {wanted}: needs --device cuda")
+    if wanted == "nvdiffrast":
+        try:
+            importlib.import_module("nvdiffrast.torch")
+        except ImportError as error:
+            raise InputError(
+                f"rasterizer.backend nvdiffrast: {_first_line(error)}; it is built from its own repository,"
+                " github.com/NVlabs/nvdiffrast, and auto does without it"
+            ) from error
+        return "nvdiffrast"
     if importlib.util.find_spec("triton") is not None:
         return "triton"
     if wanted == "triton":
@@ -68,7 +77,7 @@ class Twin:
     Args:
         luts: look-up tables.
         device: `auto`, `cpu` or `cuda`.
-        backend: `auto`, `cpu` or `triton`.
+        backend: `auto`, `cpu`, `triton` or `nvdiffrast`.
 
     What only renders falls back to the CPU when the GPU fails, with one warning. What refines (`forward`, `backward`)
     never changes backend on the way: it raises `BackendError`.
@@ -90,10 +99,10 @@ class Twin:
         """
         if self.backend == "cpu":
             return render.forward(strokes, self.luts, size_px, canvas)
-        from airbrush_cli.twin import cuda
+        from airbrush_cli.twin import gpu
 
         try:
-            return cuda.forward(strokes, self.luts, size_px, canvas)
+            return gpu.forward(strokes, self.luts, size_px, canvas, backend=self.backend)
         except RuntimeError as error:
             raise BackendError(f"the GPU failed: {_first_line(error)}") from error
 
@@ -105,10 +114,10 @@ class Twin:
         """
         if isinstance(tape, render.Tape):
             return render.backward(tape, gradient)[0]
-        from airbrush_cli.twin import cuda
+        from airbrush_cli.twin import gpu
 
         try:
-            return cuda.backward(tape, gradient)
+            return gpu.backward(tape, gradient)
         except RuntimeError as error:
             raise BackendError(f"the GPU failed: {_first_line(error)}") from error
 
@@ -116,7 +125,7 @@ class Twin:
         self, strokes: NDArray[np.float64], size_px: tuple[int, int], canvas: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
         """Paint, and keep nothing for gradients."""
-        if self._render_backend == "triton":
+        if self._render_backend != "cpu":
             try:
                 return self.forward(strokes, size_px, canvas)[0]
             except BackendError as error:

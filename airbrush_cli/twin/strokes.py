@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli.compiled import njit
+from airbrush_cli.geometry import bernstein
 from airbrush_cli.twin.luts import Luts
 
 # Chords per stroke.
@@ -18,6 +19,8 @@ DOT_MM = 0.05
 # The same for what z and v change along the stroke: no machine changes them much within a fraction of a millimetre, and
 # where along so short a stroke the nearest point lies is beyond float32.
 RAMP_MM = 0.5
+# Of the control points in the nodes of a stroke, (CHORDS + 1, 4).
+WEIGHTS = bernstein(np.linspace(0.0, 1.0, CHORDS + 1))
 # Beyond this no paper lies (mm).
 _FAR_MM = 1e6
 # Look-ups go on straight for this part of a cell beyond the grid (so that derivatives exist at the bounds), then stay.
@@ -62,15 +65,6 @@ class Polylines:
 
     def __len__(self) -> int:
         return len(self.ink)
-
-
-def bernstein() -> NDArray[np.float64]:
-    """Return the weights (CHORDS + 1, 4) of the control points in the nodes of a stroke."""
-    t = np.linspace(0.0, 1.0, CHORDS + 1)
-    return np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], axis=1)
-
-
-_WEIGHTS = bernstein()
 
 
 @njit(**_HELPER)
@@ -238,7 +232,7 @@ def expand(strokes: NDArray[np.float64], luts: Luts) -> Polylines:
     """Turn (N, 15) strokes (stroke.v1 columns) into polylines of CHORDS chords."""
     count = len(strokes)
     nodes, ink = np.empty((count * (CHORDS + 1), 4)), np.empty((count, 3))
-    _expand(np.ascontiguousarray(strokes, np.float64), _WEIGHTS, *_tables(luts), nodes, ink)
+    _expand(np.ascontiguousarray(strokes, np.float64), WEIGHTS, *_tables(luts), nodes, ink)
     return Polylines(nodes, np.arange(count + 1, dtype=np.int64) * (CHORDS + 1), ink)
 
 
@@ -248,7 +242,7 @@ def expand_backward(
     """Pull gradients of nodes (M, 4) and ink (N, 3) back to the (N, 15) stroke parameters."""
     gradient = np.empty((len(strokes), 15))
     _expand_backward(
-        np.ascontiguousarray(strokes, np.float64), _WEIGHTS, *_tables(luts), node_gradient, ink_gradient, gradient
+        np.ascontiguousarray(strokes, np.float64), WEIGHTS, *_tables(luts), node_gradient, ink_gradient, gradient
     )
     return gradient
 

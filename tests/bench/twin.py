@@ -5,6 +5,8 @@ python -m tests.bench.twin
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
 import platform
 import subprocess
@@ -17,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from airbrush_cli.schemas.luts import Backend
 from airbrush_cli.schemas.stroke import HIGH, LOW
 from airbrush_cli.twin import cpu, render
 from airbrush_cli.twin.luts import FWHM_FAR_MM, FWHM_NEAR_MM, FWHM_PER_SIGMA, Z_FAR_MM, shipped_luts, synthetic_luts
@@ -73,25 +76,30 @@ def bench_kernels() -> None:
 
 
 def bench_gpu() -> None:
-    """Print forward and backward of 1500 strokes on the GPU, if there is one."""
+    """Print forward and backward of 1500 strokes by the GPU's backends, if there is a GPU."""
     import torch
 
     if not torch.cuda.is_available():
-        print("No GPU here: the Triton kernels are not timed.")
+        print("No GPU here: its backends are not timed.")
         return
-    from airbrush_cli.twin import cuda
+    from airbrush_cli.twin import gpu
 
     luts, size = shipped_luts(), (908, 1280)
     leaf = torch.tensor(painting(), device="cuda", requires_grad=True)
 
-    def both() -> None:
-        cuda.render(leaf, None, luts, size).square().sum().backward()  # type: ignore[no-untyped-call]
+    def both(backend: Backend) -> None:
+        gpu.render(leaf, None, luts, size, backend=backend).square().sum().backward()  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
 
-    times = timed(both)
-    print("| 1500 strokes at 908x1280 on | forward and backward, ms (best / median) |")
+    print(f"| 1500 strokes at 908x1280 on {torch.cuda.get_device_name()} | forward and backward, ms (best / median) |")
     print("| --- | --- |")
-    print(f"| {torch.cuda.get_device_name()} | {np.min(times):.1f} / {np.median(times):.1f} |")
+    backends: tuple[Backend, ...] = ("triton", "nvdiffrast")
+    for backend in backends:
+        if importlib.util.find_spec(backend) is None:
+            print(f"| {backend} | not installed |")
+            continue
+        times = timed(functools.partial(both, backend))
+        print(f"| {backend} | {np.min(times):.1f} / {np.median(times):.1f} |")
 
 
 def bench_one_stroke() -> None:
