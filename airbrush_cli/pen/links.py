@@ -344,7 +344,8 @@ def _assemble(node_x, node_y, start, end, offset, pixel, width, gone, skip, part
             if done[h >> 1] or (turn == 0 and (partner[h] >= 0 or start[h >> 1] < 0)):
                 continue
             if start[h >> 1] >= 0 and owner[h] >= 0 and partner[h] < 0:
-                anchor[count, 0, 0], anchor[count, 0, 1] = middle_x[owner[h]], middle_y[owner[h]]
+                n = start[h >> 1] if h & 1 == 0 else end[h >> 1]
+                anchor[count, 0, 0], anchor[count, 0, 1] = node_x[n], node_y[n]
             here = h
             while True:
                 e = here >> 1
@@ -369,7 +370,7 @@ def _assemble(node_x, node_y, start, end, offset, pixel, width, gone, skip, part
                     used += 1
                     break
                 if partner[there] < 0:
-                    anchor[count, 1, 0], anchor[count, 1, 1] = middle_x[owner[there]], middle_y[owner[there]]
+                    anchor[count, 1, 0], anchor[count, 1, 1] = node_x[m], node_y[m]
                     break
                 # The way through a crossing is drawn by what lies on both sides of it.
                 here = partner[there]
