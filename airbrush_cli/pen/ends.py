@@ -141,10 +141,10 @@ def find_landings(stops, xy, anchor, wide, soft, goal):
 
 @njit(cache=True)
 def _in_ink(soft, ax, ay, bx, by):
+    least = 1.0
     for k in range(1, 4):
-        if sample(soft, ax + k / 4 * (bx - ax), ay + k / 4 * (by - ay)) < 0.5:
-            return False
-    return True
+        least = min(least, sample(soft, ax + k / 4 * (bx - ax), ay + k / 4 * (by - ay)))
+    return least >= 0.5
 
 
 @njit(cache=True)

@@ -280,9 +280,7 @@ def _link(node_x, node_y, start, end, offset, pixel, distance, width):
             to_x[h], to_y[h] = dx / norm, dy / norm
 
     partner = _pair(owner, tip_x, tip_y, to_x, to_y, nodes)
-    return _assemble(
-        node_x, node_y, start, end, offset, pixel, width, gone, skip, partner, owner, middle_x, middle_y, degree
-    )
+    return _assemble(node_x, node_y, start, end, offset, pixel, width, gone, skip, partner, owner, degree)
 
 
 @njit(cache=True)
@@ -329,7 +327,7 @@ def _pair(owner, tip_x, tip_y, to_x, to_y, nodes):
 
 
 @njit(cache=True)
-def _assemble(node_x, node_y, start, end, offset, pixel, width, gone, skip, partner, owner, middle_x, middle_y, degree):
+def _assemble(node_x, node_y, start, end, offset, pixel, width, gone, skip, partner, owner, degree):
     edges = len(start)
     room = len(pixel) + 4 * edges + len(node_x)
     xy = np.empty((room, 2))
