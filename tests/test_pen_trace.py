@@ -10,12 +10,17 @@ from hypothesis.extra import numpy as arrays
 from scipy.spatial import cKDTree
 
 from airbrush_cli import documents
+from airbrush_cli.imaging.fit import fit_page
+from airbrush_cli.imaging.layers import pen_mask
+from airbrush_cli.imaging.load import load_image
 from airbrush_cli.pen import trace_mask
 from airbrush_cli.pen.centerline import centre_lines
 from airbrush_cli.pen.curves import flatten
 from airbrush_cli.pen.draw import coverage
 from airbrush_cli.schemas.pen_vectors import PenVectors
 from airbrush_cli.schemas.preprocess import PenSettings
+from airbrush_cli.units import RENDER_PX
+from tests.bench.pen import overlap, paths_px, redrawn, skeleton_length
 from tests.pen_drawings import arc, dense, length_of, rasterise, scrawl, svg_strokes
 
 SIZE = (300, 400)
@@ -151,6 +156,28 @@ def test_a_branch_ends_at_the_line_it_meets() -> None:
     assert recall > 0.99
 
 
+@pytest.mark.parametrize("turn", [20, 35, 60])
+def test_zigzags_are_followed_into_their_corners(turn: float) -> None:
+    step = 90 * np.tan(np.radians(turn) / 2)
+    zigzag = np.array([[100.3 + 90 * (k % 2), 60.7 + 2 * step * k] for k in range(4)])
+    _, recall, _ = accuracy(rasterise([zigzag], 4, SIZE), [zigzag])
+    assert recall > 0.99
+
+
+@pytest.mark.parametrize("width", [2, 3, 5])
+def test_free_ends_are_where_the_pen_stopped(width: float) -> None:
+    beyond = []
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        angle, middle = generator.uniform(0, np.pi), 60 + generator.uniform(0, 1, 2)
+        along = np.array([np.cos(angle), np.sin(angle)])
+        (line,) = centre_lines(rasterise([np.array([middle - 40 * along, middle + 40 * along])], width, (120, 120)))
+        reached = (line.xy[[0, -1]] - middle) @ along
+        beyond += [reached.max() - 40, -reached.min() - 40]
+    assert abs(np.mean(beyond)) < 0.15
+    assert np.abs(beyond).max() < 0.8
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_sketches_are_followed(seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -170,6 +197,16 @@ def test_kanji(shared, width: int) -> None:
     mean, recall, _ = accuracy(rasterise(strokes, width, SIZE), strokes)
     assert mean < 0.35
     assert recall > 0.95
+
+
+@pytest.mark.parametrize("name", ["elephant", "puppy"])
+def test_ink_drawings_are_redrawn(shared, name: str) -> None:
+    options = settings_of(fill="none")
+    picture = load_image(shared / f"data/lineart/ink/{name}.png")
+    mask = pen_mask(fit_page(picture, RENDER_PX), options).astype(np.uint8)
+    layer = trace_mask(mask, options)
+    assert overlap(redrawn(layer, mask, local=True), mask) >= 0.91
+    assert sum(map(length_of, paths_px(layer))) == pytest.approx(skeleton_length(mask), rel=0.05)
 
 
 def test_width_and_length_are_measured() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli.compiled import njit
+from airbrush_cli.pen.ends import end_width, find_end, find_landings, go_on, insert
 from airbrush_cli.pen.lines import Line
 from airbrush_cli.pen.links import link, prune
 from airbrush_cli.pen.raster import framed_depth, sample, to_edge
@@ -21,6 +22,7 @@ from airbrush_cli.pen.skeleton import thin
 
 _BLUR = 0.7  # px, makes a binary edge one whose place can be read between pixels
 _STIFF = 10.0  # weight of the spline's second differences
+_SUPPLE = 1.3  # in its place for each px of half width, at last: a thin line's middle follows it closely
 _FAINT = 0.01  # weight of a point that is only the skeleton's
 _FIXED = 1000.0  # weight of a corner
 _CORNER = np.radians(50.0)
@@ -51,7 +53,7 @@ def _without_holes(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @njit(cache=True)
-def _spline(points, weight, corner, closed):
+def _spline(points, weight, corner, closed, stiff):
     """Return the points smoothed: least weighted squared distances and second differences (Whittaker 1923)."""
     count = len(points)
     if count < 3:
@@ -68,12 +70,12 @@ def _spline(points, weight, corner, closed):
     for k in range(1, total - 1):
         if corner[(k - wrap) % count]:
             continue
-        diagonal[k - 1] += _STIFF
-        diagonal[k] += 4 * _STIFF
-        diagonal[k + 1] += _STIFF
-        first[k - 1] -= 2 * _STIFF
-        first[k] -= 2 * _STIFF
-        second[k - 1] += _STIFF
+        diagonal[k - 1] += stiff
+        diagonal[k] += 4 * stiff
+        diagonal[k + 1] += stiff
+        first[k - 1] -= 2 * stiff
+        first[k] -= 2 * stiff
+        second[k - 1] += stiff
     for k in range(total - 1):
         f = first[k] / diagonal[k]
         diagonal[k + 1] -= f * first[k]
@@ -170,26 +172,26 @@ def _measure(curve, sure, corner, closed, soft, distance, middle, half, good):
             used = 0
             for k in range(max(0, i - 12), min(count, i + 13), 3):
                 if good[k]:
-                    _insert(window, used, half[k])
+                    insert(window, used, half[k])
                     used += 1
             if used and half[i] > 1.2 * window[used // 2] + 0.4:
                 good[i] = False
 
 
 @njit(cache=True)
-def _fit(xy, sure, corner, closed, soft, distance, ends, rounds):
+def _fit(xy, sure, corner, closed, soft, distance, ends, rounds, stiff):
     """Return the smoothed curve, the half width at each of its points, and which of these are good."""
     count = len(xy)
     weight, middle, half = np.empty(count), np.empty((count, 2)), np.empty(count)
     good = np.zeros(count, np.bool_)
     for i in range(count):
         weight[i] = _FIXED if corner[i] else (0.3 if sure[i] else _FAINT)
-    curve = _spline(xy, weight, corner, closed)
-    for _ in range(rounds):
+    curve = _spline(xy, weight, corner, closed, _STIFF)
+    for turn in range(rounds):
         _measure(curve, sure, corner, closed, soft, distance, middle, half, good)
         for side in range(2):
             if not closed and ends[side]:  # within a cap, what lies across is not the line's width
-                for i in range(min(count - 1, int(np.ceil(1.2 * _end_width(half, good, side))))):
+                for i in range(min(count - 1, int(np.ceil(1.2 * end_width(half, good, side))))):
                     good[i if side == 0 else count - 1 - i] = False
         if good.sum() < 4:
             break
@@ -198,33 +200,8 @@ def _fit(xy, sure, corner, closed, soft, distance, ends, rounds):
                 middle[i, 0], middle[i, 1] = xy[i, 0], xy[i, 1]
             if not corner[i]:
                 weight[i] = 1.0 if good[i] else _FAINT
-        curve = _spline(middle, weight, corner, closed)
+        curve = _spline(middle, weight, corner, closed, stiff if turn == rounds - 1 else _STIFF)
     return curve, half, good
-
-
-@njit(cache=True)
-def _end_width(half, good, side):
-    """Return the median half width of the good points next to an end."""
-    count = len(half)
-    window = np.empty(12)
-    used = 0
-    for i in range(count):
-        k = i if side == 0 else count - 1 - i
-        if good[k]:
-            _insert(window, used, half[k])
-            used += 1
-            if used == 12:
-                break
-    return window[used // 2] if used else 0.5
-
-
-@njit(cache=True)
-def _insert(window, used, value):
-    """Insert a value into the first `used` ones, which are sorted."""
-    while used > 0 and window[used - 1] > value:
-        window[used] = window[used - 1]
-        used -= 1
-    window[used] = value
 
 
 @njit(cache=True)
@@ -304,112 +281,58 @@ def _meeting(curve, i, skip, arm, half_width, soft):
 
 
 @njit(cache=True)
-def _end(curve, corner, half, good, soft, distance, anchor, side):
-    """Find where a curve's end should lie: a half width before the ink ends, or at the line it runs into.
-
-    Returns how many points to take off the end, how far to go on from there, and in which direction.
-    """
-    count = len(curve)
-    wide = _end_width(half, good, side)
-    free = np.isnan(anchor[0])
-    back = min(count - 1, int(np.ceil(wide)) + 1) if free else 0
-    for k in range(back + 1):  # a corner is not taken off
-        if corner[k if side == 0 else count - 1 - k]:
-            back = max(0, k - 1)
-            break
-    run = min(count - 1 - back, max(3, int(2 * wide)))
-    if run < 1:
-        return 0, 0.0, 0.0, 0.0
-    at, far = (back, back + run) if side == 0 else (count - 1 - back, count - 1 - back - run)
-    x, y = curve[at, 0], curve[at, 1]
-    dx, dy = x - curve[far, 0], y - curve[far, 1]
-    length = np.hypot(dx, dy)
-    if length < 1e-6:
-        return 0, 0.0, 0.0, 0.0
-    dx, dy = dx / length, dy / length
-    if free:
-        tip = 0 if side == 0 else count - 1
-        ox, oy = curve[tip, 0] - x, curve[tip, 1] - y
-        if abs(ox * dy - oy * dx) > 0.3 * wide + 0.5 and sample(soft, curve[tip, 0], curve[tip, 1]) > 0.5:
-            # It bends to the last: only what the ink has beyond its tip is left to find.
-            x, y, back, length = curve[tip, 0], curve[tip, 1], 0, np.hypot(ox, oy)
-            dx, dy = ox / length, oy / length
-        level = 0.5 * min(1.0, sample(soft, x, y))
-        reach = to_edge(soft, x, y, dx, dy, level, back + 3 * wide + 4)
-        return (back, max(0.0, reach - wide), dx, dy) if reach >= 0 else (0, 0.0, dx, dy)
-    ahead, aside = (anchor[0] - x) * dx + (anchor[1] - y) * dy, (anchor[0] - x) * dy - (anchor[1] - y) * dx
-    if ahead <= 0 or abs(aside) > 0.7 * ahead + 1.0:
-        return 0, 0.0, dx, dy
-    # The middle of the line that it runs into is where the ink is deepest along the way.
-    deepest, go = -1.0, ahead
-    for step in range(-8, 13):
-        there = ahead + step / 4
-        depth = sample(distance, x + there * dx, y + there * dy)
-        if there >= 0 and depth > deepest + 0.02:
-            deepest, go = depth, there
-    return 0, go, dx, dy
-
-
-@njit(cache=True)
 def _refine(offset, raw, trusted, closed, anchor, soft, distance):
     """Return the finished lines of all strokes: where each stops, points, corners, and each line's width."""
     strokes = len(closed)
     room = 1000 + 4 * len(raw)
     xy, sharp = np.empty((room, 2)), np.zeros(room, np.bool_)
     stops, width = np.zeros(strokes + 1, np.int64), np.zeros(strokes)
-    ends = np.zeros(2, np.bool_)
+    free, wide, goal = np.zeros(2, np.bool_), np.zeros((strokes, 2)), np.zeros((strokes, 2, 2))
+    cut = np.zeros(2, np.int64)
     used = 0
     for s in range(strokes):
         first, last = offset[s], offset[s + 1]
         ring = closed[s] and last - first > 3
-        ends[0], ends[1] = np.isnan(anchor[s, 0, 0]), np.isnan(anchor[s, 1, 0])
-        curve, corner, half, good = _refine_one(raw[first:last], trusted[first:last], ring, soft, distance, ends)
+        free[0], free[1] = np.isnan(anchor[s, 0, 0]), np.isnan(anchor[s, 1, 0])
+        curve, corner, half, good = _refine_one(raw[first:last], trusted[first:last], ring, soft, distance, free)
         width[s] = 2 * _mean_half_width(half, good)
         if np.isnan(width[s]):
             for k in range(first, last):
                 width[s] = np.fmax(width[s], 2 * distance[int(raw[k, 1]), int(raw[k, 0])] - 1)
         count = len(curve)
-        if ring:
-            cut_a, go_a, cut_b, go_b, ax, ay, bx, by = 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0
-        else:
-            cut_a, go_a, ax, ay = _end(curve, corner, half, good, soft, distance, anchor[s, 0], 0)
-            cut_b, go_b, bx, by = _end(curve, corner, half, good, soft, distance, anchor[s, 1], 1)
-            if cut_a + cut_b > count - 2:
-                cut_a = cut_b = 0
-        more_a, more_b = int(np.ceil(go_a)), int(np.ceil(go_b))
-        if used + count + more_a + more_b + 1 > room:
-            room = 2 * (room + count + more_a + more_b)
+        cut[:] = 0
+        if not ring:
+            for side in range(2):
+                wide[s, side] = end_width(half, good, side)
+                cut[side] = find_end(curve, corner, wide[s, side], soft, distance, anchor[s, side], side, goal[s, side])
+            if cut.sum() > count - 2:
+                cut[:] = 0
+        if used + count + 1 > room:
+            room = 2 * (room + count)
             bigger_xy, bigger_sharp = np.empty((room, 2)), np.zeros(room, np.bool_)
-            for k in range(used):
-                bigger_xy[k, 0], bigger_xy[k, 1], bigger_sharp[k] = xy[k, 0], xy[k, 1], sharp[k]
+            bigger_xy[:used], bigger_sharp[:used] = xy[:used], sharp[:used]
             xy, sharp = bigger_xy, bigger_sharp
-        for k in range(more_a, 0, -1):
-            go = go_a * k / more_a
-            xy[used, 0], xy[used, 1] = curve[cut_a, 0] + go * ax, curve[cut_a, 1] + go * ay
-            used += 1
-        for k in range(cut_a, count - cut_b):
-            xy[used, 0], xy[used, 1], sharp[used] = curve[k, 0], curve[k, 1], corner[k]
-            used += 1
-        for k in range(1, more_b + 1):
-            go, at = go_b * k / more_b, count - 1 - cut_b
-            xy[used, 0], xy[used, 1] = curve[at, 0] + go * bx, curve[at, 1] + go * by
-            used += 1
-        if ring:
-            xy[used, 0], xy[used, 1], sharp[used] = curve[0, 0], curve[0, 1], corner[0]
+        for k in range(cut[0], count - cut[1] + ring):
+            xy[used], sharp[used] = curve[k % count], corner[k % count]
             used += 1
         stops[s + 1] = used
-    return stops, xy[:used], sharp[:used], width
+        if ring:
+            goal[s, 0], goal[s, 1] = curve[0], curve[0]
+    stops, xy, sharp = go_on(stops, xy[:used], sharp[:used], goal)
+    find_landings(stops, xy, anchor, wide, soft, goal)
+    stops, xy, sharp = go_on(stops, xy, sharp, goal)
+    return stops, xy, sharp, width
 
 
 @njit(cache=True)
 def _refine_one(points, sure, ring, soft, distance, ends):
     xy, sure, corner = _resample(points, sure, np.zeros(len(points), np.bool_), ring)
-    curve, half, good = _fit(xy, sure, corner, ring, soft, distance, ends, 1)
+    curve, half, good = _fit(xy, sure, corner, ring, soft, distance, ends, 1, _STIFF)
     wide = _mean_half_width(half, good)
     if np.isnan(wide):
         return curve, corner, half, good
     bent, corners, found = _find_corners(curve.copy(), wide, ring, soft)
     if found:
         xy, sure, corner = _resample(bent, np.ones(len(bent), np.bool_), corners, ring)
-    curve, half, good = _fit(xy, sure, corner, ring, soft, distance, ends, 2)
+    curve, half, good = _fit(xy, sure, corner, ring, soft, distance, ends, 2, _SUPPLE * wide)
     return curve, corner, half, good

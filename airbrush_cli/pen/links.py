@@ -280,9 +280,7 @@ def _link(node_x, node_y, start, end, offset, pixel, distance, width):
             to_x[h], to_y[h] = dx / norm, dy / norm
 
     partner = _pair(owner, tip_x, tip_y, to_x, to_y, nodes)
-    return _assemble(
-        node_x, node_y, start, end, offset, pixel, width, gone, skip, partner, owner, middle_x, middle_y, degree
-    )
+    return _assemble(node_x, node_y, start, end, offset, pixel, width, gone, skip, partner, owner, degree)
 
 
 @njit(cache=True)
@@ -329,7 +327,7 @@ def _pair(owner, tip_x, tip_y, to_x, to_y, nodes):
 
 
 @njit(cache=True)
-def _assemble(node_x, node_y, start, end, offset, pixel, width, gone, skip, partner, owner, middle_x, middle_y, degree):
+def _assemble(node_x, node_y, start, end, offset, pixel, width, gone, skip, partner, owner, degree):
     edges = len(start)
     room = len(pixel) + 4 * edges + len(node_x)
     xy = np.empty((room, 2))
@@ -344,7 +342,8 @@ def _assemble(node_x, node_y, start, end, offset, pixel, width, gone, skip, part
             if done[h >> 1] or (turn == 0 and (partner[h] >= 0 or start[h >> 1] < 0)):
                 continue
             if start[h >> 1] >= 0 and owner[h] >= 0 and partner[h] < 0:
-                anchor[count, 0, 0], anchor[count, 0, 1] = middle_x[owner[h]], middle_y[owner[h]]
+                n = start[h >> 1] if h & 1 == 0 else end[h >> 1]
+                anchor[count, 0, 0], anchor[count, 0, 1] = node_x[n], node_y[n]
             here = h
             while True:
                 e = here >> 1
@@ -369,7 +368,7 @@ def _assemble(node_x, node_y, start, end, offset, pixel, width, gone, skip, part
                     used += 1
                     break
                 if partner[there] < 0:
-                    anchor[count, 1, 0], anchor[count, 1, 1] = middle_x[owner[there]], middle_y[owner[there]]
+                    anchor[count, 1, 0], anchor[count, 1, 1] = node_x[m], node_y[m]
                     break
                 # The way through a crossing is drawn by what lies on both sides of it.
                 here = partner[there]

@@ -17,17 +17,19 @@ from scipy.spatial import cKDTree
 from airbrush_cli.compiled import njit
 
 NEIGHBOURS = 6
-KICKS_PER_PATH = 5.0
+# Kicks for each path: few paths leave time for more of them.
+MOST_KICKS, LEAST_KICKS, ALL_KICKS = 20.0, 5.0, 40_000
 SOME_KICKS = 100  # in any case
 ROUNDS = 2
 REGION = 700  # paths
+LONGEST = 30  # stretch that a kick moves, in paths
 
 
 def optimise_travel(
     starts: ArrayLike,
     ends: ArrayLike,
     origin: tuple[float, float] = (0.0, 0.0),
-    kicks_per_path: float = KICKS_PER_PATH,
+    kicks_per_path: float | None = None,
     seed: int = 0,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the order to draw paths in, and which of them to draw backwards.
@@ -38,7 +40,8 @@ def optimise_travel(
         starts: (N, 2) finite points where the paths start, in any unit.
         ends: (N, 2) points where they end; closed paths end where they start.
         origin: where the pen is at first.
-        kicks_per_path: how many attempts to make beyond the local optimum; time grows with it.
+        kicks_per_path: how many attempts to make beyond the local optimum; time grows with it. None: as many as keep
+            10 000 paths under a second.
         seed: of the random choice of places to kick.
 
     Returns:
@@ -49,6 +52,8 @@ def optimise_travel(
     count = len(starts)
     if count == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    if kicks_per_path is None:
+        kicks_per_path = min(MOST_KICKS, max(LEAST_KICKS, ALL_KICKS / count))
     # End 2i starts path i and end 2i + 1 ends it. The last path is the pen's way in: it "starts" at a nowhere that is
     # no way from anything, which leaves the tour open, and ends at the origin.
     points = np.vstack([np.stack([starts, ends], axis=1).reshape(-1, 2), [origin, origin]])
@@ -435,7 +440,7 @@ def _improve(points, neighbours, tour, nowhere, kicks, rng):
     paths = total // 2
     if paths < 4:
         return
-    reach = min(50, (paths - 1) // 3)
+    reach = min(LONGEST, (paths - 1) // 3)
     undo = np.empty((1000, 4), np.int32)
     for _ in range(kicks):
         # Swap two short neighbouring stretches of the circle (a double bridge): t1 [t2..t4] [t3..t5] t6.

@@ -48,7 +48,7 @@ class PenSettings(Model):
     fill: Fill = "hatch"
     trace: Trace = "centerline"
     pen_width_mm: Positive = 0.5
-    tolerance_mm: Positive = 0.05  # how far a fitted curve may lie from the traced line
+    tolerance_mm: Positive = 0.03  # how far a fitted curve may lie from the traced line
     curves: Literal["bezier", "polyline"] = "bezier"
     hatch_angle_deg: float = 45.0
     hatch_spacing: Annotated[float, Field(ge=0.5, le=10)] = 1.0  # pen widths between hatch lines
