@@ -120,13 +120,11 @@ def test_the_wrong_kind_of_document(tmp_path: Path) -> None:
 
 
 def test_overrides() -> None:
-    assert config.load("paint", PaintSettings, None, ["strokes=12", "perception.weight=0"]).strokes == 12
+    assert config.load("paint", PaintSettings, None, ["strokes=12", "finish.weight=0"]).strokes == 12
     with pytest.raises(InputError, match=r"--set strokes=0: strokes: must be at least 1 \(found 0\)"):
         config.load("paint", PaintSettings, None, ["strokes=0"])
-    with pytest.raises(
-        InputError, match=r"--set perception\.weigth=1: perception\.weigth: unknown key; did you mean weight"
-    ):
-        config.load("paint", PaintSettings, None, ["perception.weigth=1"])
+    with pytest.raises(InputError, match=r"--set finish\.weigth=1: finish\.weigth: unknown key; did you mean weight"):
+        config.load("paint", PaintSettings, None, ["finish.weigth=1"])
     with pytest.raises(InputError, match=r"must have the form"):
         config.load("paint", PaintSettings, None, ["strokes"])
     with pytest.raises(InputError, match=r"strokes is a single value"):

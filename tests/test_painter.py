@@ -111,7 +111,13 @@ def test_perception_pulls_the_plan() -> None:
         gradient[..., 0] = -1 / picture[..., 0].size
         return 0.0, gradient
 
-    overrides = ["perception.at=0.3", "perception.weight=0.05", "levels=[{at: 0, scale: 1}]"]
+    overrides = [
+        "finish.at=0.3",
+        "finish.after=0",
+        "finish.weight=0.05",
+        "levels=[{at: 0, scale: 1}]",
+        "finish.levels=[{at: 0, scale: 1}]",
+    ]
     plain, pulled = plan(scene(), overrides=overrides), plan(scene(), overrides=overrides, perception=redder)
     assert calls
     twin = Twin(LUTS)

@@ -14,6 +14,10 @@ class Clock(Protocol):
         """Account for work done, in reference milliseconds."""
 
     @property
+    def seconds(self) -> float:
+        """The whole budget; that of work in seconds of the reference machine."""
+
+    @property
     def fraction(self) -> float:
         """Spent share of the budget; 1 or more when it is over."""
 
@@ -33,6 +37,10 @@ class WorkClock:
         self._spent += work
 
     @property
+    def seconds(self) -> float:
+        return self._total / 1000.0
+
+    @property
     def fraction(self) -> float:
         return self._spent / self._total
 
@@ -46,7 +54,7 @@ class WallClock:
     """A budget of seconds: as many steps as fit."""
 
     def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._seconds = max(seconds, 1e-3)
+        self.seconds = max(seconds, 1e-3)
         self._now, self._start = now, now()
 
     def spend(self, work: float) -> None:
@@ -54,8 +62,8 @@ class WallClock:
 
     @property
     def fraction(self) -> float:
-        return (self._now() - self._start) / self._seconds
+        return (self._now() - self._start) / self.seconds
 
     @property
     def seconds_left(self) -> float:
-        return max(0.0, self._seconds - (self._now() - self._start))
+        return max(0.0, self.seconds - (self._now() - self._start))

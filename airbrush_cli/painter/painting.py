@@ -98,7 +98,7 @@ def paint_job(
     luts = load_physics(settings, options.config_path)
     twin = Twin(luts, options.device, load_backend(settings, options.config_path))
     mapped = map_to_gamut(target, luts)
-    lpips = _lpips(settings.perception.net, settings.lpips_weights, twin.device)
+    lpips = _lpips(settings.finish.net, settings.lpips_weights, twin.device)
 
     strategist = make_strategist(luts, options.policy, options.strategist, twin.device)
     planner: Planner | Sketch

@@ -19,7 +19,7 @@ from airbrush_cli.painter.clock import Clock
 from airbrush_cli.painter.loss import srgb_encoded, srgb_mse
 from airbrush_cli.painter.strategist import Strategist
 from airbrush_cli.painter.technician import StepSizes, Technician
-from airbrush_cli.schemas.paint import PaintSettings
+from airbrush_cli.schemas.paint import Level, PaintSettings
 from airbrush_cli.schemas.stroke import rounded
 from airbrush_cli.twin.model import Twin
 
@@ -34,6 +34,9 @@ _PERCEPTION_WORK = 420.0  # per megapixel
 
 # However short the budget, the schedule takes so many steps: enough for a rough painting.
 _LEAST_STEPS = 40
+
+# The finish begins no later than at this share of the budget, however short that is.
+_LATEST_FINISH = 0.8
 
 # Spacing of reseeded strokes as a share of that of all strokes: they go where detail is missing.
 _FINER = 0.25
@@ -51,6 +54,16 @@ class Progress:
     fraction: float
     seconds_left: float
     picture: NDArray[np.float32]  # (h, w, 3) linear RGB, at the level of the moment
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What the schedule asks for."""
+
+    colour: float  # how far the time for colour has gone, 0..1
+    finishing: bool
+    scale: float  # of the page's pixels
+    rate: float  # factor of the step sizes
 
 
 Observer = Callable[[Progress], None]
@@ -105,16 +118,17 @@ class Planner:
         steps = 0
         while (fraction := min(self._clock.fraction, steps / _LEAST_STEPS)) < 1.0:
             steps += 1
-            while growth and fraction >= growth[0].at:
-                self._grow(round(growth.pop(0).share * self._settings.strokes), self._scale(fraction))
-            if reseeds and fraction >= reseeds[0]:
+            moment = self._moment(fraction)
+            while growth and moment.colour >= growth[0].at:
+                self._grow(round(growth.pop(0).share * self._settings.strokes), moment.scale)
+            if reseeds and moment.colour >= reseeds[0]:
                 reseeds.pop(0)
-                self._select(self._scale(fraction))
+                self._select(moment.scale)
                 if reseeds:
-                    self._invite(self._scale(fraction))
+                    self._invite(moment.scale)
             if not len(self.strokes):
                 break  # nothing to paint: the paper is the picture
-            self._step(fraction)
+            self._step(moment)
         return self.finish()
 
     def finish(self, twin: Twin | None = None) -> NDArray[np.float64]:
@@ -123,8 +137,15 @@ class Planner:
         self._select(1.0, twin)
         return shown(self.strokes, twin, self._size(1.0))
 
-    def _scale(self, fraction: float) -> float:
-        return [level for level in self._settings.levels if level.at <= fraction or level.at == 0][-1].scale
+    def _moment(self, fraction: float) -> _Moment:
+        """Say what is to be done at a fraction of the budget."""
+        steps, finish = self._settings.steps, self._settings.finish
+        turn = max(finish.at, min(finish.after / self._clock.seconds, _LATEST_FINISH))
+        if fraction < turn:
+            place = fraction / turn
+            return _Moment(place, False, _scale(self._settings.levels, place), _cosine(1.0, steps.colour, place))
+        place = (fraction - turn) / max(1.0 - turn, 1e-6)
+        return _Moment(1.0, True, _scale(finish.levels, place), _cosine(steps.colour, steps.final, place))
 
     def _level(self, scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The target at a scale, as (linear, sRGB)."""
@@ -167,15 +188,13 @@ class Planner:
         keep[np.argsort(cost, kind="stable")[:excess]] = False
         self._technician.keep(keep)
 
-    def _step(self, fraction: float) -> None:
-        scale = self._scale(fraction)
-        _, srgb = self._level(scale)
-        picture, tape = self._twin.forward(self.strokes, self._size(scale))
+    def _step(self, moment: _Moment) -> None:
+        _, srgb = self._level(moment.scale)
+        picture, tape = self._twin.forward(self.strokes, self._size(moment.scale))
         error, gradient = srgb_mse(picture, srgb)
-        perception = self._settings.perception
-        if self._perception and fraction >= perception.at:
-            gradient += perception.weight * self._perception_gradient(picture)
-        self._technician.step(self._twin.backward(tape, gradient), self._rate(fraction))
+        if self._perception and moment.finishing:
+            gradient += self._settings.finish.weight * self._perception_gradient(picture)
+        self._technician.step(self._twin.backward(tape, gradient), moment.rate)
         megapixels = srgb.size / 3e6
         thousands = len(self.strokes) / 1000
         fixed, each, pixels, both = _STEP_WORK
@@ -191,19 +210,11 @@ class Planner:
                 )
             )
 
-    def _rate(self, fraction: float) -> float:
-        """The factor of the step sizes: it falls along a cosine to where the finish begins, and then along another."""
-        steps, perception = self._settings.steps, self._settings.perception
-        turn = perception.at if self._perception else 1.0
-        if fraction < turn:
-            return _cosine(1.0, steps.colour, fraction / turn)
-        return _cosine(steps.colour, steps.final, (fraction - turn) / max(1.0 - turn, 1e-6))
-
     def _perception_gradient(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         """LPIPS's gradient with respect to linear light. It changes slowly: a few steps share one."""
         assert self._perception
         stale = self._perceived is None or self._perceived.shape != picture.shape
-        if stale or self._since_perceived >= self._settings.perception.every:
+        if stale or self._since_perceived >= self._settings.finish.every:
             srgb, slope = srgb_encoded(picture)
             _, gradient = self._perception(srgb)
             self._perceived = gradient * slope
@@ -242,6 +253,10 @@ def shown(strokes: NDArray[np.float64], twin: Twin, size_px: tuple[int, int]) ->
             break
         strokes = strokes[peak >= _INVISIBLE]
     return strokes
+
+
+def _scale(levels: list[Level], place: float) -> float:
+    return [level for level in levels if level.at <= place or level.at == 0][-1].scale
 
 
 def _cosine(first: float, last: float, place: float) -> float:

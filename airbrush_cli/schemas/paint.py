@@ -20,14 +20,14 @@ class Work(Model):
 
 
 class Growth(Model):
-    """When strokes are added: at `at` of the budget, until `share` of all strokes are there."""
+    """When strokes are added: at `at` of the time for colour, until `share` of all strokes are there."""
 
     at: Unit
     share: Unit
 
 
 class Level(Model):
-    """From `at` of the budget on, the plan is refined at `scale` of render_px."""
+    """From `at` of its phase on, the plan is refined at `scale` of render_px."""
 
     at: Unit
     scale: Annotated[float, Field(gt=0, le=1)]
@@ -40,24 +40,28 @@ class Steps(Model):
     width: Positive = 0.08
     speed: Positive = 0.2
     ink: Positive = 0.05
-    colour: Unit = 0.2  # factor that they have come down to where the finish with LPIPS begins
+    colour: Unit = 0.2  # factor that they have come down to where the finish begins
     final: Unit = 0.02  # and at the end
 
 
 class Reseed(Model):
     """More strokes come than there may be, where the error is large; those that show least then go."""
 
-    at: tuple[Unit, ...] = ()  # moments at which they come, as shares of the budget; before it the last ones are judged
+    at: tuple[
+        Unit, ...
+    ] = ()  # moments at which they come, as shares of the time for colour; before it the last are judged
     share: Unit = 0.25  # how many come, of all strokes
-    until: Unit = 0.35  # moment from which there are no more than there may be
+    until: Unit = 0.85  # moment from which there are no more than there may be
 
 
-class Perception(Model):
-    """The finish with LPIPS's own gradient."""
+class Finish(Model):
+    """The second phase: small steps, with LPIPS's own gradient; before it lies the time for colour."""
 
-    net: Literal["alex", "vgg", "squeeze"] = "alex"
     at: Unit = 0.38  # share of the budget at which it starts
-    weight: NonNegative = 0.008
+    after: NonNegative = 10.0  # seconds of the budget that colour gets at least, if that leaves a fifth of it
+    levels: list[Level]
+    net: Literal["alex", "vgg", "squeeze"] = "alex"
+    weight: NonNegative = 0.01  # of LPIPS beside the mean squared error
     every: Count = 5  # steps between fresh LPIPS gradients
 
 
@@ -75,4 +79,4 @@ class PaintSettings(Model):
     levels: list[Level]
     steps: Steps = Steps()
     reseed: Reseed = Reseed()
-    perception: Perception = Perception()
+    finish: Finish
