@@ -114,18 +114,20 @@ class Planner:
         """Plan until the budget is over and return the strokes as they will be saved."""
         growth = sorted(self._settings.growth, key=lambda round_: round_.at)
         reseed = self._settings.reseed
-        reseeds = sorted({*reseed.at, reseed.until} if reseed.at else ())
-        steps = 0
+        reseeds = sorted(at for at in reseed.at if at < reseed.until)
+        steps = since = 0
         while (fraction := min(self._clock.fraction, steps / _LEAST_STEPS)) < 1.0:
-            steps += 1
+            steps, since = steps + 1, since + 1
             moment = self._moment(fraction)
             while growth and moment.colour >= growth[0].at:
                 self._grow(round(growth.pop(0).share * self._settings.strokes), moment.scale)
-            if reseeds and moment.colour >= reseeds[0]:
-                reseeds.pop(0)
+            if reseeds and moment.colour >= reseeds[0] and since > reseed.steps:
+                reseeds = [at for at in reseeds if at > moment.colour]
                 self._select(moment.scale)
-                if reseeds:
-                    self._invite(moment.scale)
+                self._invite(moment.scale)
+                since = 0
+            if moment.colour >= reseed.until:
+                self._select(moment.scale)
             if not len(self.strokes):
                 break  # nothing to paint: the paper is the picture
             self._step(moment)
@@ -175,6 +177,7 @@ class Planner:
         count = int(self._settings.reseed.share * self._settings.strokes)
         spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / self._settings.strokes)) * _FINER
         self._technician.add(self._strategist.propose(self._level(scale)[0], canvas, count, spacing, self._generator))
+        self._spend(scale)
 
     def _select(self, scale: float, twin: Twin | None = None) -> None:
         """Take out the strokes whose loss would be felt least, until there are no more than may be."""
@@ -187,6 +190,7 @@ class Planner:
         keep = np.ones(len(self.strokes), bool)
         keep[np.argsort(cost, kind="stable")[:excess]] = False
         self._technician.keep(keep)
+        self._spend(scale)
 
     def _step(self, moment: _Moment) -> None:
         _, srgb = self._level(moment.scale)
@@ -195,10 +199,7 @@ class Planner:
         if self._perception and moment.finishing:
             gradient += self._settings.finish.weight * self._perception_gradient(picture)
         self._technician.step(self._twin.backward(tape, gradient), moment.rate)
-        megapixels = srgb.size / 3e6
-        thousands = len(self.strokes) / 1000
-        fixed, each, pixels, both = _STEP_WORK
-        self._clock.spend(fixed + each * thousands + megapixels * (pixels + both * thousands))
+        self._spend(moment.scale)
         if self._observe:
             self._observe(
                 Progress(
@@ -209,6 +210,13 @@ class Planner:
                     picture,
                 )
             )
+
+    def _spend(self, scale: float) -> None:
+        """Account for a step, or for what takes about as long."""
+        width, height = self._size(scale)
+        megapixels, thousands = width * height / 1e6, len(self.strokes) / 1000
+        fixed, each, pixels, both = _STEP_WORK
+        self._clock.spend(fixed + each * thousands + megapixels * (pixels + both * thousands))
 
     def _perception_gradient(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         """LPIPS's gradient with respect to linear light. It changes slowly: a few steps share one."""

@@ -137,15 +137,16 @@ def _spread(
     over = max(1, int(np.ceil(height / cell))), max(1, int(np.ceil(width / cell)))
     rows = np.minimum((np.arange(height) / cell).astype(int), over[0] - 1)
     columns = np.minimum((np.arange(width) / cell).astype(int), over[1] - 1)
-    cells = rows[:, None] * over[1] + columns[None, :]
     # Gumbel noise makes the largest score a draw in proportion to the error (Gumbel-max trick): first the best pixel of
     # each cell, then the best cells.
     score = np.log(np.maximum(error, 1e-12)) + 0.5 * generator.gumbel(size=error.shape)
-    order = np.lexsort((score.ravel(), cells.ravel()))
-    last = np.flatnonzero(np.diff(cells.ravel()[order], append=-1))
-    best = order[last]
-    total = np.log(np.maximum(np.bincount(cells.ravel(), error.ravel(), over[0] * over[1]), 1e-12))
-    rank = total[cells.ravel()[best]] + 0.5 * generator.gumbel(size=len(best))
+    top, left = (np.flatnonzero(np.diff(cells, prepend=-1)) for cells in (rows, columns))
+    highest = np.maximum.reduceat(np.maximum.reduceat(score, top, axis=0), left, axis=1)
+    best = np.flatnonzero(score == highest[rows][:, columns])
+    total = np.add.reduceat(np.add.reduceat(error, top, axis=0), left, axis=1)[
+        rows[best // width], columns[best % width]
+    ]
+    rank = np.log(np.maximum(total, 1e-12)) + 0.5 * generator.gumbel(size=len(best))
     chosen = best[np.argsort(-rank, kind="stable")[:count]]
     chosen = chosen[error.ravel()[chosen] > 1e-6]
     return chosen % width, chosen // width

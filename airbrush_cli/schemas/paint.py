@@ -51,6 +51,7 @@ class Reseed(Model):
         Unit, ...
     ] = ()  # moments at which they come, as shares of the time for colour; before it the last are judged
     share: Unit = 0.25  # how many come, of all strokes
+    steps: Count = 10  # at least between two such moments: on a slow machine, or in a short time, there are fewer
     until: Unit = 0.85  # moment from which there are no more than there may be
 
 
