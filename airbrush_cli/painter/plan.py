@@ -173,8 +173,10 @@ class Planner:
 
     def _invite(self, scale: float) -> None:
         """Put more strokes than there may be where the error is largest; the next selection shows which ones stay."""
-        canvas = self._twin.render(self.strokes, self._size(scale))
         count = int(self._settings.reseed.share * self._settings.strokes)
+        if not count:
+            return
+        canvas = self._twin.render(self.strokes, self._size(scale))
         spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / self._settings.strokes)) * _FINER
         self._technician.add(self._strategist.propose(self._level(scale)[0], canvas, count, spacing, self._generator))
         self._spend(scale)
