@@ -32,8 +32,13 @@ class Lesson(Protocol):
     def optimizer(self) -> torch.optim.Optimizer:
         """What moves the network."""
 
-    def run(self, rounds: int) -> dict[str, float]:
-        """Paint a step on every canvas so many times, learning from each; return figures for the curve."""
+    def run(self, rounds: int, progress: float) -> dict[str, float]:
+        """Paint a step on every canvas so many times, learning from each; return figures for the curve.
+
+        Args:
+            rounds: how many times.
+            progress: share of this part of training that is done, 0..1.
+        """
 
 
 class Cloning:
@@ -60,7 +65,7 @@ class Cloning:
         self._by_target = {demonstration.target.sha256: demonstration for demonstration in demonstrations}
         self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
 
-    def run(self, rounds: int) -> dict[str, float]:
+    def run(self, rounds: int, progress: float = 0.0) -> dict[str, float]:
         """See `Lesson`."""
         env, canvases = self._env, self._env.canvases
         env.targets = [demonstration.target for demonstration in self._demonstrations]
@@ -110,10 +115,11 @@ class Descent:
         self._network, self._env, self._settings = network, env, settings
         self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
 
-    def run(self, rounds: int) -> dict[str, float]:
+    def run(self, rounds: int, progress: float = 0.0) -> dict[str, float]:
         """See `Lesson`."""
         canvases = self._env.canvases
         total = 0.0
+        perceiving = self._settings.lpips_weight if progress >= self._settings.lpips_from else 0.0
         for _ in range(rounds):
             if (done := canvases.done()).any():
                 self._env.begin(np.flatnonzero(done).tolist())
@@ -121,21 +127,21 @@ class Descent:
             noise = self._settings.noise * torch.randn_like(proposed)
             strokes = actions.to_stroke_tensor((proposed + noise).clamp(-1.0, 1.0))
             light = sheet.render(strokes, canvases.light, canvases.luts, canvases.page_mm)
-            loss = self._loss(light)
+            loss = self._loss(light, perceiving)
             _descend(self.optimizer, loss, self._network.parameters())
             canvases.take(light, strokes.shape[1])
             total += float(loss.detach())
         canvases.measure()
         return {"warm_start_loss": total / rounds, "lpips": float(canvases.distance.mean())}
 
-    def _loss(self, light: Tensor) -> Tensor:
+    def _loss(self, light: Tensor, perceiving: float) -> Tensor:
         canvases = self._env.canvases
         with torch.no_grad():
             before = _error(canvases.light, canvases.wanted)[0]
         after, srgb = _error(light, canvases.wanted)
         loss = ((after - before) / (before + _NO_ERROR)).mean()
-        if self._settings.lpips_weight:
-            loss = loss + self._settings.lpips_weight * canvases.perceived(srgb).mean()
+        if perceiving:
+            loss = loss + perceiving * canvases.perceived(srgb).mean()
         return loss
 
 

@@ -29,15 +29,13 @@ class Backbone(nn.Module):
         One at a time, because the first layers of a large picture take hundreds of megabytes each.
         """
         for i, layer in enumerate(self.features):
-            if isinstance(layer, nn.Conv2d) and _worth_it(x, layer):
-                x = _convolved_by_pixel(x, layer)
-            else:
-                x = layer(x)
+            small = isinstance(layer, nn.Conv2d) and _is_small(x, layer)
+            x = _convolved_by_pixel(x, layer) if small else layer(x)
             if i in self._taps:
                 yield x
 
 
-def _worth_it(x: Tensor, layer: nn.Conv2d) -> bool:
+def _is_small(x: Tensor, layer: nn.Conv2d) -> bool:
     """Whether a convolution is of many maps so small that much of what its kernels see is padding."""
     return (
         layer.stride == (1, 1)
@@ -48,15 +46,15 @@ def _worth_it(x: Tensor, layer: nn.Conv2d) -> bool:
     )
 
 
-def _convolved_by_pixel(x: Tensor, layer: nn.Conv2d) -> Tensor:
+def _convolved_by_pixel(x: Tensor, layer: nn.Module) -> Tensor:
     """Return what a convolution to the same size returns, computed as matrix products over the batch.
 
     There is one for each pixel that comes out and each row of the kernel: the padding is never multiplied with, and
     nothing is copied, because with the channels last a row of a map and a row of a kernel are rows of matrices.
     """
+    assert isinstance(layer, nn.Conv2d) and layer.bias is not None
     x, kernel = (t.permute(0, 2, 3, 1).contiguous() for t in (x, layer.weight))
     (batch, height, width, _), (_, tall, wide, _) = x.shape, kernel.shape
-    assert layer.bias is not None
     out = layer.bias.expand(batch, height, width, -1).clone()
     for i in range(height):
         for j in range(width):

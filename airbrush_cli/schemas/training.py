@@ -88,6 +88,7 @@ class TwinSettings(Model):
     steps: Annotated[int, Field(ge=0)] = 100_000  # strokes
     learning_rate: Positive = 5e-4
     lpips_weight: NonNegative = 0.0  # of LPIPS beside the relative squared error
+    lpips_from: Unit = 0.0  # share of the steps after which LPIPS counts; until then only the error, which is quicker
     noise: NonNegative = 0.02  # standard deviation of actions around the proposals, so that states vary
 
 
