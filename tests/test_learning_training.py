@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from airbrush_cli.errors import InputError, JobError
-from airbrush_cli.learning import actions, checkpoints, plans, rows
+from airbrush_cli.learning import actions, checkpoints, plans, rows, warm_start
 from airbrush_cli.learning.canvases import Canvases
 from airbrush_cli.learning.run import Run, read_record
 from airbrush_cli.learning.strategist import load_policy
@@ -27,6 +27,7 @@ from airbrush_cli.learning.validation import paint
 from airbrush_cli.lpips_weights import find
 from airbrush_cli.metrics import Lpips
 from airbrush_cli.schemas.environment import Environment
+from airbrush_cli.schemas.stroke import HIGH, LOW
 from tests.learning_setting import (
     ENVIRONMENT,
     LUTS,
@@ -100,6 +101,15 @@ def test_a_seed_decides_the_curve_and_parts_follow_one_another(tmp_path: Path, l
     assert sorted(path.name for path in (first / "checkpoints").glob("*.yaml")) == ["best.yaml", "last.yaml"]
     assert len(list((first / "checkpoints").glob("step_*.zip"))) <= 2
     assert trainer.place.step == 384
+
+
+def test_proposals_for_one_step_imitate_different_strokes() -> None:
+    coming = np.random.default_rng(0).uniform(LOW, HIGH, (5, 15))
+    proposed = torch.from_numpy(actions.from_strokes(coming)).float()
+    backwards = proposed[[3, 1]][:, [6, 7, 4, 5, 2, 3, 0, 1, 9, 8, 11, 10, 12, 13, 14]]
+    assert warm_start.distance(backwards, coming) == pytest.approx(0, abs=1e-5)
+    assert warm_start.distance(proposed[[3, 3]], coming) > 0.1
+    assert warm_start.distance(proposed, coming[:2]) == pytest.approx(0, abs=1e-5)
 
 
 @pytest.fixture(scope="module")
