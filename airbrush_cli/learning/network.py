@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from airbrush_cli.learning import backbones
 from airbrush_cli.learning.actions import SIZE
+from airbrush_cli.schemas.stroke import HIGH, LOW
 from airbrush_cli.schemas.training import Agent, Compute
 
 POINTS = 4
@@ -144,6 +145,11 @@ class StrategistNetwork(nn.Module):
             self.head = CoordConvHead(width, strokes)
         else:
             self.head = HeatmapHead(width, observed, strokes, agent.softargmax_temp)
+        scale, shift = torch.ones(strokes, SIZE), torch.zeros(strokes, SIZE)
+        scale[:, 8:10] = (agent.highest_mm - LOW[8]) / (HIGH[8] - LOW[8])
+        shift[:, 8:10] = scale[:, 8:10] - 1.0
+        self.register_buffer("scale", scale.ravel(), persistent=False)
+        self.register_buffer("shift", shift.ravel(), persistent=False)
         self.critic = _perceptron(width + observed, 1)
         self.to(memory_format=self._layout)  # type: ignore[call-overload]
         if compute.torch_compile.enabled:
@@ -158,7 +164,7 @@ class StrategistNetwork(nn.Module):
         with torch.autocast(observation.device.type, self._precision, enabled=self._precision is not torch.float32):
             features = self.backbone(self._seen(observation))
         assert features.ndim == 4, "the head needs the map, not its mean"
-        actions = self.head(features, observation)
+        actions = self.shift + self.scale * self.head(features, observation)
         known = torch.cat([features.detach().float().mean(dim=(2, 3)), observation.mean(dim=(2, 3))], dim=1)
         return actions, self.critic(known)
 
