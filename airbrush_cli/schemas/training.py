@@ -49,9 +49,7 @@ class Agent(Model):
     backbone: Literal["resnet34", "resnet18", "small"] = "resnet34"
     spatial_head: Literal["heatmap_soft_argmax", "coordconv"] = "heatmap_soft_argmax"
     softargmax_temp: Positive = 1.0
-    highest_mm: Annotated[float, Field(gt=0, le=BOUNDS["z"][1])] = BOUNDS["z"][
-        1
-    ]  # low strokes are thin
+    highest_mm: Annotated[float, Field(gt=0, le=BOUNDS["z"][1])] = BOUNDS["z"][1]  # low strokes are thin
     learning_rate: Positive = 3e-4
     entropy_coef: NonNegative = 1e-3
     gamma: Unit = 0.995
