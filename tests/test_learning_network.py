@@ -103,6 +103,20 @@ def test_recomputing_saves_memory_and_changes_nothing() -> None:
     assert torch.allclose(gradients[0], gradients[1], atol=1e-6)
 
 
+def test_several_strokes_begin_apart_slow_and_in_the_wanted_colour() -> None:
+    torch.manual_seed(0)
+    head = HeatmapHead(channels=8, observed=9, strokes=9, temperature=0.25)
+    observation = torch.zeros(1, 9, 48, 34)
+    observation[:, :3] = torch.tensor([0.9, 0.5, 0.1])[:, None, None]
+    proposed = head(torch.zeros(1, 8, 12, 9), observation).reshape(9, 15)
+    middles = proposed[:, :8].reshape(9, 4, 2).mean(dim=1)
+    apart = torch.cdist(middles, middles) + 9 * torch.eye(9)
+    assert apart.min() > 0.3 and middles.abs().amax() > 0.6
+    assert (proposed[:, 10:12] < -0.7).all()
+    ink = proposed[:, 12:]
+    assert (ink[:, 0] < -0.5).all() and (ink[:, 1].abs() < 0.5).all() and (ink[:, 2] > 0.5).all()
+
+
 def test_ink_sees_the_colour_under_the_heat() -> None:
     """With the heat on one pixel, nothing but that pixel and the mean of the features decides the ink."""
     torch.manual_seed(0)

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from airbrush_cli.errors import InputError, JobError
-from airbrush_cli.learning import actions, checkpoints, plans, rows
+from airbrush_cli.learning import actions, checkpoints, plans, rows, warm_start
 from airbrush_cli.learning.canvases import Canvases
 from airbrush_cli.learning.run import Run, read_record
 from airbrush_cli.learning.strategist import load_policy
@@ -26,6 +26,8 @@ from airbrush_cli.learning.trainer import Material, Trainer
 from airbrush_cli.learning.validation import paint
 from airbrush_cli.lpips_weights import find
 from airbrush_cli.metrics import Lpips
+from airbrush_cli.schemas.environment import Environment
+from airbrush_cli.schemas.stroke import HIGH, LOW
 from tests.learning_setting import (
     ENVIRONMENT,
     LUTS,
@@ -51,9 +53,9 @@ def lpips(backbones: Path) -> Lpips:
     return Lpips("alex", backbones)
 
 
-def material(lpips: Lpips, *overrides: str) -> Material:
-    settings, surroundings, training = train_settings(*overrides), environment(), targets(6)
-    return Material(settings, surroundings, LUTS, lpips, training, targets(2, first=100), demonstrations)
+def material(lpips: Lpips, *overrides: str, surroundings: Environment | None = None) -> Material:
+    settings, training, judges = train_settings(*overrides), targets(6), targets(2, first=100)
+    return Material(settings, surroundings or environment(), LUTS, lpips, training, judges, demonstrations)
 
 
 @functools.cache
@@ -99,6 +101,15 @@ def test_a_seed_decides_the_curve_and_parts_follow_one_another(tmp_path: Path, l
     assert sorted(path.name for path in (first / "checkpoints").glob("*.yaml")) == ["best.yaml", "last.yaml"]
     assert len(list((first / "checkpoints").glob("step_*.zip"))) <= 2
     assert trainer.place.step == 384
+
+
+def test_proposals_for_one_step_imitate_different_strokes() -> None:
+    coming = np.random.default_rng(0).uniform(LOW, HIGH, (5, 15))
+    proposed = torch.from_numpy(actions.from_strokes(coming)).float()
+    backwards = proposed[[3, 1]][:, [6, 7, 4, 5, 2, 3, 0, 1, 9, 8, 11, 10, 12, 13, 14]]
+    assert warm_start.distance(backwards, coming) == pytest.approx(0, abs=1e-5)
+    assert warm_start.distance(proposed[[3, 3]], coming) > 0.1
+    assert warm_start.distance(proposed, coming[:2]) == pytest.approx(0, abs=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -154,34 +165,37 @@ def test_a_killed_run_goes_on(tmp_path: Path, backbones: Path) -> None:
     assert read_record(folder).state == "done"
 
 
+# Several strokes a step, so that an episode is three steps.
+_SEVERAL = "strokes_per_step=4"
+
+
 def gains(strategist: Trainer | None, lpips: Lpips, episodes: int = 20) -> np.ndarray:
     """By how much LPIPS falls in an episode, of the strategist or of random strokes, on pictures never trained on."""
     unseen = targets(episodes, first=500)
-    canvases = Canvases(episodes, environment(), LUTS, lpips)
+    canvases = Canvases(episodes, environment(_SEVERAL), LUTS, lpips)
     if strategist:
         return paint(strategist._network, canvases, unseen, 12).gained
     canvases.begin(range(episodes), unseen)
-    generator = np.random.default_rng(0)
-    total = np.zeros(episodes)
-    for _ in range(12):
-        total += canvases.paint(actions.to_strokes(generator.uniform(-1, 1, (episodes, 15))))
-    return total
+    strokes = actions.to_strokes(np.random.default_rng(0).uniform(-1, 1, (episodes, 12 * 15)))
+    return canvases.paint(strokes)
 
 
 def test_training_beats_chance_and_a_warm_start_beats_none(tmp_path: Path) -> None:
     if find("alex") is None:
         pytest.skip("no trained AlexNet for LPIPS here (`python -m airbrush_cli.lpips_weights` fetches it)")
     perception = Lpips("alex")
-    steps = ["total_steps=1120", "canvases=16", "agent.rollout_steps=10", "agent.batch_size=80"]
-    steps += ["agent.learning_rate=1.0e-4", "validation.every=1000", "logging.save_interval=1000"]
-    warm = ["warm_start.clone.steps=160", "warm_start.twin={steps: 720, learning_rate: 0.002}"]
-    with_it, _ = train(tmp_path, material(perception, *steps, *warm))
-    without, _ = train(tmp_path, material(perception, *steps, "warm_start.enabled=false"))
+    steps = ["total_steps=3072", "canvases=16", "agent.rollout_steps=6", "agent.batch_size=48", "agent.passes=2"]
+    steps += ["agent.softargmax_temp=0.25", "agent.learning_rate=3.0e-5", "agent.log_std_init=-2.0"]
+    steps += ["validation.every=1000", "logging.save_interval=1000", "logging.checkpoint_interval=1000"]
+    warm = ["warm_start={clone: {steps: 0}, twin: {steps: 2688, learning_rate: 0.002, lpips_weight: 1.0}}"]
+    with_it, _ = train(tmp_path, material(perception, *steps, *warm, surroundings=environment(_SEVERAL)))
+    cold = [*steps, "warm_start.enabled=false"]
+    without, _ = train(tmp_path, material(perception, *cold, surroundings=environment(_SEVERAL)))
     assert with_it.place.step == without.place.step
-    chance, learnt, cold = (gains(who, perception) for who in (None, with_it, without))
+    chance, learnt, untaught = (gains(who, perception) for who in (None, with_it, without))
     error = math.hypot(learnt.std(ddof=1), chance.std(ddof=1)) / math.sqrt(len(learnt))
     assert learnt.mean() > chance.mean() + 3 * error
-    assert learnt.mean() > cold.mean()
+    assert learnt.mean() > untaught.mean()
 
 
 def poison(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, at: int, times: int, **values: float) -> None:

@@ -98,6 +98,25 @@ def test_distance_and_loss_are_one(net, folder, pictures):
     assert loss.tolist() == pytest.approx([distance, 0], rel=1e-5)
 
 
+@pytest.mark.parametrize("size", [(48, 34), (96, 68)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_small_pictures_at_once(alex, size, threads):
+    """Other ways to the same distances: matrix products for small maps, parts of the batch on threads of their own."""
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 60, 3, *size, generator=generator)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        target = alex.target(b)
+        pairs = (a.permute(0, 2, 3, 1).numpy(), b.permute(0, 2, 3, 1).numpy())
+        alone = [alex.distance(*pair) for pair in zip(*pairs, strict=True)]
+        assert np.allclose(alex.distances(a, target), alone, atol=2e-5)
+        assert np.allclose(alex.distances(b, target), 0, atol=1e-6)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_loss_has_a_gradient_that_leads_downhill(alex, pictures):
     a, b = map(tensor, pictures)
     target = alex.target(b)

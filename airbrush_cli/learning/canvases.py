@@ -11,17 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from airbrush_cli import colour
-from airbrush_cli.learning import sheet
+from airbrush_cli.learning import sheet, sight
 from airbrush_cli.learning.targets import Target
 from airbrush_cli.metrics import Lpips, LpipsTarget
-from airbrush_cli.painter.loss import srgb_encoded
 from airbrush_cli.schemas.environment import Environment
 from airbrush_cli.schemas.training import Tile
 from airbrush_cli.twin import render
 from airbrush_cli.twin.luts import Luts
-
-# LPIPS takes so many pixels at a time: enough to keep a machine busy, few enough for its caches and memory.
-_PIXELS_AT_A_TIME = {"cpu": 1 << 17, "cuda": 1 << 24}
 
 
 class Canvases:
@@ -60,8 +56,7 @@ class Canvases:
         self.strokes = np.zeros(count, np.int64)
         self.distance = np.zeros(count)
         self._targets: list[Target | None] = [None] * count
-        self._wanted = torch.ones(count, 3, height, width, device=self.device)
-        self._srgb = torch.ones(count, 3, height, width, device=self.device)
+        self._state = torch.zeros(count, 9, height, width, device=self.device)  # target, canvas, difference; sRGB
         self._features: LpipsTarget | None = None
 
     def __len__(self) -> int:
@@ -75,13 +70,14 @@ class Canvases:
             raise ValueError(f"targets must be {self.light.shape[2]}x{self.light.shape[1]} pixels")
         pages = torch.from_numpy(wanted)
         pages = (pages.pin_memory() if self._pin else pages).to(self.device)
-        self._wanted[index] = pages.permute(0, 3, 1, 2).float() / 255
+        self._state[index, :3] = pages.permute(0, 3, 1, 2).float() / 255
         for i, target in zip(which, targets, strict=True):
             self._targets[i] = target
         self.strokes[list(which)] = 0
         self._remember(index)
         self.light[index] = 1.0
-        self._srgb[index] = 1.0
+        self._state[index, 3:6] = 1.0
+        self._state[index, 6:] = 1.0 - self._state[index, :3]
         self.distance[list(which)] = self._measure(index)
 
     def paint(self, strokes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -105,11 +101,11 @@ class Canvases:
         """Take (B, Hr, Wr, 3) light that was painted elsewhere, with so many more strokes, without measuring it."""
         self.light = light.detach().contiguous()
         self.strokes += strokes
-        self._srgb = self._encoded(self.light)
+        self._see()
 
     def measure(self) -> None:
         """Bring `distance` up to date."""
-        self.distance = self._measure(torch.arange(len(self), device=self.device))
+        self.distance = self._measure()
 
     def observe(self) -> Tensor:
         """Return what a policy sees, (B, C, Ho, Wo) float32 on the device.
@@ -118,14 +114,13 @@ class Canvases:
         pixels' centres, and the share of strokes that is left. All in [0, 1].
         """
         width, height = self.settings.resolutions.obs_px.wh
-        state = torch.cat([self._wanted, self._srgb, (self._wanted - self._srgb).abs()], dim=1)
-        seen = _resized(state, (height, width))
+        seen = _resized(self._state, (height, width))
         return torch.cat([seen, *extra_channels(self.settings, self.strokes, seen)], dim=1).clamp_(0.0, 1.0)
 
     @property
     def wanted(self) -> Tensor:
         """The targets, (B, 3, Hr, Wr) sRGB in [0, 1]."""
-        return self._wanted
+        return self._state[:, :3]
 
     def target(self, index: int) -> Target:
         """Return the target of a canvas that was begun."""
@@ -160,14 +155,15 @@ class Canvases:
         self.light = state["light"].to(self.device).clone()
         self.strokes = state["strokes"].numpy().copy()
         self.distance = state["distance"].numpy().copy()
-        self._srgb = self._encoded(self.light)
+        self._see()
 
-    def _encoded(self, light: Tensor) -> Tensor:
-        if light.device.type == "cpu":
-            count, height, width, _ = light.shape
-            values = srgb_encoded(light.numpy().reshape(count * height, width, 3))[0]
-            return torch.from_numpy(values).reshape(light.shape).permute(0, 3, 1, 2).contiguous()
-        return colour.linear_to_srgb(light.clamp(0.0, 1.0)).permute(0, 3, 1, 2).contiguous()
+    def _see(self) -> None:
+        """Bring what is seen of the canvases up to date with their light."""
+        if self.device.type == "cpu":
+            sight.look(self.light.numpy(), self._state.numpy())
+        else:
+            self._state[:, 3:6] = colour.linear_to_srgb(self.light.clamp(0.0, 1.0)).permute(0, 3, 1, 2)
+            self._state[:, 6:] = (self._state[:, :3] - self._state[:, 3:6]).abs()
 
     def _at_reward_size(self, pictures: Tensor) -> Tensor:
         width, height = self.settings.resolutions.reward_px.wh
@@ -177,28 +173,28 @@ class Canvases:
         """Compute the features of new targets, once for the whole episode."""
         if self._tile.size:
             return
-        fresh = self.lpips.target(self._at_reward_size(self._wanted[index]))
+        fresh = self.lpips.target(self._at_reward_size(self._state[index, :3]))
         if self._features is None:
             layers = [layer.new_zeros(len(self), *layer.shape[1:]) for layer in fresh.layers]
-            self._features = LpipsTarget(layers, fresh.size)
+            layout = torch.channels_last
+            self._features = LpipsTarget([layer.contiguous(memory_format=layout) for layer in layers], fresh.size)
         for layer, new in zip(self._features.layers, fresh.layers, strict=True):
             layer[index] = new
 
-    def _measure(self, index: Tensor) -> NDArray[np.float64]:
-        pictures = self._at_reward_size(self._srgb[index])
+    def _measure(self, which: Tensor | None = None) -> NDArray[np.float64]:
+        """Return the distances of the canvases `which`, or of all."""
+        state = self._state if which is None else self._state[which]
+        pictures = self._at_reward_size(state[:, 3:6])
         if self._tile.size:
-            pairs = zip(pictures, self._at_reward_size(self._wanted[index]), strict=True)
+            pairs = zip(pictures, self._at_reward_size(state[:, :3]), strict=True)
             return np.array(
                 [self.lpips.distance(_hwc(a), _hwc(b), self._tile.size, self._tile.overlap) for a, b in pairs]
             )
         assert self._features
-        at_a_time = max(1, _PIXELS_AT_A_TIME[self.device.type] // pictures[0, 0].numel())
-        found = []
-        with torch.no_grad():
-            for some, where in zip(pictures.split(at_a_time), index.split(at_a_time), strict=True):
-                layers = [layer[where] for layer in self._features.layers]
-                found.append(self.lpips.loss(some, LpipsTarget(layers, self._features.size)))
-        return torch.cat(found).double().cpu().numpy()
+        features = self._features
+        if which is not None:
+            features = LpipsTarget([layer[which] for layer in features.layers], features.size)
+        return self.lpips.distances(pictures, features).double().cpu().numpy()
 
 
 def extra_channels(settings: Environment, painted: NDArray[np.int64], like: Tensor) -> list[Tensor]:

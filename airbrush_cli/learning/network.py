@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from airbrush_cli.learning import backbones
 from airbrush_cli.learning.actions import SIZE
+from airbrush_cli.schemas.stroke import HIGH, LOW
 from airbrush_cli.schemas.training import Agent, Compute
 
 POINTS = 4
@@ -17,6 +18,15 @@ _PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.floa
 _HIDDEN = 128
 # Gain of the last layers, so that training begins near the middle of every range.
 _LAST_GAIN = 0.3
+# How far from its home a stroke's heat reaches at first, in distances between homes.
+_HOME = 0.5
+# How steeply ink begins to depend on the colour that is wanted, before tanh.
+_COMPLEMENT = 1.5
+# The speed that strokes begin with, before tanh: fast ones leave next to no ink to learn from.
+_SLOW = -1.5
+# Points of a cubic Bézier curve at t = 0, 1/4, ... 1, from its control points.
+_T = torch.linspace(0.0, 1.0, 5)[:, None]
+_BERNSTEIN = torch.cat([(1 - _T) ** 3, 3 * _T * (1 - _T) ** 2, 3 * _T**2 * (1 - _T), _T**3], dim=1)
 
 
 def soft_argmax(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -34,34 +44,66 @@ def soft_argmax(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     return torch.stack([x, y], dim=-1), heat
 
 
-class HeatmapHead(nn.Module):
-    """Control points from heatmaps over the spatial map; height, speed and ink from what lies under the heat.
+def _homes(strokes: int) -> Tensor:
+    """Return places of control points that spread strokes evenly over the page, (4 k, 2), x and y in [0, 1].
 
-    The other numbers see the mean of the features (what the picture is like), the features where the heat is, and the
-    observation itself there: its colours are what the ink has to make.
+    The low-discrepancy sequence R2 (Roberts 2018).
+    """
+    steps = torch.arange(1, strokes + 1, dtype=torch.float32)[:, None]
+    middles = (0.5 + steps * torch.tensor([0.7548777, 0.5698403])) % 1.0
+    along = torch.tensor([[-0.3, 0.0], [-0.1, 0.0], [0.1, 0.0], [0.3, 0.0]]) / strokes**0.5
+    return (middles[:, None] + along).clamp(0.0, 1.0).reshape(-1, 2)
+
+
+def _far_from(homes: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Return the squared distances (n, h, w) of the pixels' centres from places (n, 2)."""
+    rows, columns = ((torch.arange(count, device=homes.device) + 0.5) / count for count in size)
+    return (columns - homes[:, 0, None]).square()[:, None, :] + (rows - homes[:, 1, None]).square()[:, :, None]
+
+
+class HeatmapHead(nn.Module):
+    """Control points from heatmaps over the spatial map; height, speed and ink from what lies along the curve.
+
+    Of several strokes, each has a place of its own, near which its heat is before it is learnt where it goes: what all
+    could do, none would do, because the mean of many good places is a bad one.
+
+    The other numbers see the mean of the features (what the picture is like), and the features and the observation
+    along the curve: its colours are what the ink has to make. The ink begins as the complement of the target's colour.
     """
 
     def __init__(self, channels: int, observed: int, strokes: int, temperature: float) -> None:
         super().__init__()
         self.strokes, self.temperature = strokes, temperature
         self.heat = nn.Conv2d(channels, POINTS * strokes, 1)
+        self.homes = nn.Parameter(_homes(strokes)) if strokes > 1 else None
         seen = 2 * channels + observed
         # z0 z1, v0 v1, c m y
         self.rest = nn.ModuleList([_perceptron(seen, numbers) for numbers in (2, 2, 3)])
+        self.complement = nn.Linear(3, 3)
+        with torch.no_grad():
+            self.rest[1][-1].bias.fill_(_SLOW)  # type: ignore[index, union-attr, operator]
+            self.complement.weight.copy_(-2.0 * _COMPLEMENT * torch.eye(3))
+            self.complement.bias.fill_(_COMPLEMENT)
 
     def forward(self, features: Tensor, observation: Tensor) -> Tensor:
         """Return (B, 15 k) actions for features (B, C, h, w) and the observation that they are of."""
         batch, features = len(features), features.float()
-        points, heat = soft_argmax(self.heat(features), self.temperature)
-        points = (2.0 * points - 1.0).reshape(batch, self.strokes, 2 * POINTS)
-        where = heat.reshape(batch, self.strokes, POINTS, *heat.shape[2:]).mean(dim=2)
-        small = functional.adaptive_avg_pool2d(observation, (features.shape[2], features.shape[3]))
-        looked_at = torch.cat([features, small], dim=1)
-        here = torch.einsum("bkhw,bchw->bkc", where, looked_at)
+        logits = self.heat(features)
+        if self.homes is not None:
+            logits = logits - _far_from(self.homes, features.shape[2:]) * (self.strokes / _HOME**2)
+        points, _ = soft_argmax(logits, self.temperature)
+        points = 2.0 * points.reshape(batch, self.strokes, POINTS, 2) - 1.0
+        along = _BERNSTEIN.to(points) @ points
+        # The means of maps at points of the curve, (B, k, C).
+        here = [
+            functional.grid_sample(seen, along, padding_mode="border", align_corners=False).mean(dim=3).mT
+            for seen in (features, observation)
+        ]
         everywhere = features.mean(dim=(2, 3))[:, None].expand(-1, self.strokes, -1)
-        seen = torch.cat([everywhere, here], dim=-1)
-        rest = [torch.tanh(part(seen)) for part in self.rest]
-        return torch.cat([points, *rest], dim=-1).reshape(batch, SIZE * self.strokes)
+        seen = torch.cat([everywhere, *here], dim=-1)
+        height, speed, ink = (part(seen) for part in self.rest)
+        rest = [torch.tanh(part) for part in (height, speed, ink + self.complement(here[1][..., :3]))]
+        return torch.cat([points.flatten(2), *rest], dim=-1).reshape(batch, SIZE * self.strokes)
 
 
 class CoordConvHead(nn.Module):
@@ -103,6 +145,11 @@ class StrategistNetwork(nn.Module):
             self.head = CoordConvHead(width, strokes)
         else:
             self.head = HeatmapHead(width, observed, strokes, agent.softargmax_temp)
+        scale, shift = torch.ones(strokes, SIZE), torch.zeros(strokes, SIZE)
+        scale[:, 8:10] = (agent.highest_mm - LOW[8]) / (HIGH[8] - LOW[8])
+        shift[:, 8:10] = scale[:, 8:10] - 1.0
+        self.register_buffer("scale", scale.ravel(), persistent=False)
+        self.register_buffer("shift", shift.ravel(), persistent=False)
         self.critic = _perceptron(width + observed, 1)
         self.to(memory_format=self._layout)  # type: ignore[call-overload]
         if compute.torch_compile.enabled:
@@ -117,7 +164,7 @@ class StrategistNetwork(nn.Module):
         with torch.autocast(observation.device.type, self._precision, enabled=self._precision is not torch.float32):
             features = self.backbone(self._seen(observation))
         assert features.ndim == 4, "the head needs the map, not its mean"
-        actions = self.head(features, observation)
+        actions = self.shift + self.scale * self.head(features, observation)
         known = torch.cat([features.detach().float().mean(dim=(2, 3)), observation.mean(dim=(2, 3))], dim=1)
         return actions, self.critic(known)
 

@@ -30,6 +30,9 @@ from airbrush_cli.twin.model import Twin
 
 log = logging.getLogger(__name__)
 
+# The learning rate of a part of the warm start falls in a line to this share of itself.
+_LAST_RATE = 0.05
+
 
 @dataclass(frozen=True, eq=False)
 class Material:
@@ -137,6 +140,10 @@ class Trainer:
         before = [("clone", warm.clone.steps), ("twin", warm.twin.steps)] if warm.enabled else []
         return [*[(name, steps) for name, steps in before if steps], ("ppo", total)]
 
+    def _progress(self) -> float:
+        """Return the share of this part's steps that is done."""
+        return min(1.0, self.place.part_steps / dict(self._parts())[self.place.part])
+
     def _enter(self, part: str) -> None:
         """Begin a part of training, with white canvases."""
         self.place = replace(self.place, part=part, part_steps=0)
@@ -165,7 +172,9 @@ class Trainer:
         started = time.perf_counter()
         if self.place.part != "clone":
             self._env.targets = self._at_stage()
-        row = self._lesson.run(settings.agent.rollout_steps) if self._lesson else self._learner.run()
+        self._set_rates()
+        rounds, progress = settings.agent.rollout_steps, self._progress()
+        row = self._lesson.run(rounds, progress) if self._lesson else self._learner.run()
         strokes = settings.agent.rollout_steps * settings.canvases * self._material.environment.strokes_per_step
         spent = time.perf_counter() - started
         trouble = self._trouble(row)
@@ -272,8 +281,9 @@ class Trainer:
         self._learner.set_learning_rate(settings.agent.learning_rate * self.place.rate)
         if self._lesson:
             part = settings.warm_start.clone if self.place.part == "clone" else settings.warm_start.twin
+            rate = part.learning_rate * (1.0 - (1.0 - _LAST_RATE) * self._progress()) * self.place.rate
             for group in self._lesson.optimizer.param_groups:
-                group["lr"] = part.learning_rate * self.place.rate
+                group["lr"] = rate
 
     def _save(self, best: bool, figures: dict[str, float]) -> None:
         settings, place = self._material.settings, self.place

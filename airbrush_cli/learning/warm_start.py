@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from airbrush_cli import colour
@@ -32,14 +33,20 @@ class Lesson(Protocol):
     def optimizer(self) -> torch.optim.Optimizer:
         """What moves the network."""
 
-    def run(self, rounds: int) -> dict[str, float]:
-        """Paint a step on every canvas so many times, learning from each; return figures for the curve."""
+    def run(self, rounds: int, progress: float) -> dict[str, float]:
+        """Paint a step on every canvas so many times, learning from each; return figures for the curve.
+
+        Args:
+            rounds: how many times.
+            progress: share of this part of training that is done, 0..1.
+        """
 
 
 class Cloning:
-    """Imitates plans: a proposal is compared with the nearest of the plan's next strokes, and the plan goes on.
+    """Imitates plans: proposals are compared with the nearest of the plan's next strokes, and the plan goes on.
 
-    Which of the next strokes comes first is the planner's whim, so any of them is right, from either end.
+    Which of the next strokes comes first is the planner's whim, so any of them is right, from either end. Of several
+    proposals for one step each is given a stroke of its own, so that all together are as near as can be.
 
     Args:
         network: what learns.
@@ -60,7 +67,7 @@ class Cloning:
         self._by_target = {demonstration.target.sha256: demonstration for demonstration in demonstrations}
         self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
 
-    def run(self, rounds: int) -> dict[str, float]:
+    def run(self, rounds: int, progress: float = 0.0) -> dict[str, float]:
         """See `Lesson`."""
         env, canvases = self._env, self._env.canvases
         env.targets = [demonstration.target for demonstration in self._demonstrations]
@@ -72,9 +79,9 @@ class Cloning:
                 env.begin(over)
                 plans = [self._plan(i) for i in range(len(canvases))]
             proposed = self._network(canvases.observe())[0].reshape(len(canvases), -1, actions.SIZE)
-            loss = torch.stack(
-                [self._distance(proposed[i], plan[canvases.strokes[i] :]) for i, plan in enumerate(plans)]
-            ).mean()
+            ahead = max(self._settings.lookahead, proposed.shape[1])
+            coming = [plan[done : done + ahead] for plan, done in zip(plans, canvases.strokes, strict=True)]
+            loss = torch.stack([distance(*pair) for pair in zip(proposed, coming, strict=True)]).mean()
             _descend(self.optimizer, loss, self._network.parameters())
             count = self._env.canvases.settings.strokes_per_step
             canvases.lay(np.stack([_next(plan, canvases.strokes[i], count) for i, plan in enumerate(plans)]))
@@ -83,16 +90,6 @@ class Cloning:
 
     def _plan(self, index: int) -> np.ndarray:
         return self._by_target[self._env.canvases.target(index).sha256].strokes
-
-    def _distance(self, proposed: Tensor, coming: np.ndarray) -> Tensor:
-        """Distance of proposals (k, 15) from the nearest of the strokes that come next."""
-        choices = torch.as_tensor(
-            actions.from_strokes(coming[: self._settings.lookahead]), device=proposed.device, dtype=torch.float32
-        )
-        choices = torch.cat([choices, choices[:, _REVERSED]])
-        weights = torch.tensor(_WEIGHTS, device=proposed.device)
-        errors = ((proposed[:, None] - choices[None]).square() * weights).sum(dim=-1)
-        return errors.min(dim=1).values.mean()
 
 
 class Descent:
@@ -110,10 +107,11 @@ class Descent:
         self._network, self._env, self._settings = network, env, settings
         self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
 
-    def run(self, rounds: int) -> dict[str, float]:
+    def run(self, rounds: int, progress: float = 0.0) -> dict[str, float]:
         """See `Lesson`."""
         canvases = self._env.canvases
         total = 0.0
+        perceiving = self._settings.lpips_weight if progress >= self._settings.lpips_from else 0.0
         for _ in range(rounds):
             if (done := canvases.done()).any():
                 self._env.begin(np.flatnonzero(done).tolist())
@@ -121,22 +119,32 @@ class Descent:
             noise = self._settings.noise * torch.randn_like(proposed)
             strokes = actions.to_stroke_tensor((proposed + noise).clamp(-1.0, 1.0))
             light = sheet.render(strokes, canvases.light, canvases.luts, canvases.page_mm)
-            loss = self._loss(light)
+            loss = self._loss(light, perceiving)
             _descend(self.optimizer, loss, self._network.parameters())
             canvases.take(light, strokes.shape[1])
             total += float(loss.detach())
         canvases.measure()
         return {"warm_start_loss": total / rounds, "lpips": float(canvases.distance.mean())}
 
-    def _loss(self, light: Tensor) -> Tensor:
+    def _loss(self, light: Tensor, perceiving: float) -> Tensor:
         canvases = self._env.canvases
         with torch.no_grad():
             before = _error(canvases.light, canvases.wanted)[0]
         after, srgb = _error(light, canvases.wanted)
         loss = ((after - before) / (before + _NO_ERROR)).mean()
-        if self._settings.lpips_weight:
-            loss = loss + self._settings.lpips_weight * canvases.perceived(srgb).mean()
+        if perceiving:
+            loss = loss + perceiving * canvases.perceived(srgb).mean()
         return loss
+
+
+def distance(proposed: Tensor, coming: np.ndarray) -> Tensor:
+    """Return how far proposals (k, 15), in [-1, 1], are from strokes (n, 15) of a plan, each from one of its own."""
+    choices = torch.as_tensor(actions.from_strokes(coming), device=proposed.device, dtype=torch.float32)
+    either = torch.stack([choices, choices[:, _REVERSED]])
+    weights = torch.tensor(_WEIGHTS, device=proposed.device)
+    errors = ((proposed[:, None, None] - either).square() * weights).sum(dim=-1).amin(dim=1)
+    pairs = linear_sum_assignment(errors.detach().cpu().numpy())
+    return errors[pairs].mean()
 
 
 def stagger(env: AirbrushVecEnv) -> None:

@@ -11,8 +11,11 @@ Everything runs in FP32, also under autocast; on CUDA, TF32 is off in the forwar
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from airbrush_cli import lpips_weights
+from airbrush_cli.compiled import njit
 from airbrush_cli.lpips_weights import MissingWeights
 from airbrush_cli.metrics import backbones
 
@@ -33,6 +37,10 @@ SMALLEST_SIDE = 32
 # LPIPS expects pictures in -1..1 and normalises them by ImageNet's statistics in that scale.
 _MEAN = (-0.030, -0.088, -0.188)
 _DEVIATION = (0.458, 0.448, 0.450)
+
+# Pixels that go through the network at a time, few enough for caches or memory to hold their features, and the fewest
+# pictures that are worth a thread.
+_PIXELS_AT_A_TIME, _FEWEST = {"cpu": 1 << 18, "cuda": 1 << 24}, 24
 
 # All three networks halve the picture four times, so tiles that start at multiples of 16 see the grid of the whole.
 _GRID = 16
@@ -66,8 +74,8 @@ class Lpips:
         path = lpips_weights.obtain(net, folder)
         self._backbone = backbones.build(net, path).to(self.device)
         self._weights = [w.to(self.device) for w in _layer_weights(net)]
-        self._mean = torch.tensor(_MEAN, device=self.device)[:, None, None]
-        self._deviation = torch.tensor(_DEVIATION, device=self.device)[:, None, None]
+        mean, deviation = (torch.tensor(values, device=self.device)[:, None, None] for values in (_MEAN, _DEVIATION))
+        self._scale, self._shift = 2 / deviation, (-1 - mean) / deviation
 
     def distance(self, a: NDArray, b: NDArray, tile: int = 0, overlap: int = 64) -> float:
         """Return the distance of two pictures, 0 for equal ones.
@@ -110,6 +118,37 @@ class Lpips:
         with _fp32(self.device):
             return torch.stack([near.mean((-2, -1)) for near in self._compare(x, target.layers)]).sum(0)
 
+    def distances(self, x: Tensor, target: LpipsTarget) -> Tensor:
+        """Return what `loss` returns, without gradients: quicker for many pictures on the CPU.
+
+        Every thread takes pictures of its own through all layers, a few at a time, and waits for no other in between.
+        """
+        _check(x, target.size)
+        on_cpu = self.device.type == "cpu"
+        threads = torch.get_num_threads() if on_cpu else 1
+        most = max(1, _PIXELS_AT_A_TIME[self.device.type] // (x.shape[2] * x.shape[3]))
+        parts = -(-len(x) // min(most, max(_FEWEST, -(-len(x) // threads))))
+        edges = [len(x) * part // parts for part in range(parts + 1)]
+        found = torch.zeros(len(x), device=self.device)
+
+        def measure(part: int) -> None:
+            here = slice(edges[part], edges[part + 1])
+            with torch.no_grad():
+                wanted = [layer[here] for layer in target.layers]
+                if not on_cpu:
+                    found[here] = self.loss(x[here], LpipsTarget(wanted, target.size))
+                    return
+                for ours, theirs, weights in zip(self._listen(x[here]), wanted, self._weights, strict=True):
+                    _add_distances(_rows(ours), _rows(theirs), weights.numpy().ravel(), found[here].numpy())
+
+        if parts == 1 or threads == 1:
+            for part in range(parts):
+                measure(part)
+        else:
+            list(_pool(os.getpid(), threads).map(measure, range(parts)))
+            torch.set_num_threads(threads)  # what the pool's threads say of themselves becomes that of new threads
+        return found
+
     def _compare(self, x: Tensor, layers: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield each layer's distances (B, h, w)."""
         for ours, theirs, weights in zip(self._features(x), layers, self._weights, strict=True):
@@ -117,14 +156,45 @@ class Lpips:
 
     def _features(self, x: Tensor) -> Iterator[Tensor]:
         """Yield each layer's features (B, C, h, w), scaled to unit length along C."""
-        scaled = 2 * x.to(self.device, torch.float32, memory_format=torch.channels_last) - 1
-        for layer in self._backbone.listen((scaled - self._mean) / self._deviation):
+        for layer in self._listen(x):
             yield layer / (torch.linalg.vector_norm(layer, dim=1, keepdim=True) + 1e-10)
+
+    def _listen(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield each layer's features (B, C, h, w) as they are."""
+        x = x.to(self.device, torch.float32, memory_format=torch.channels_last)
+        return self._backbone.listen(torch.addcmul(self._shift, x, self._scale))
 
     def _tensor(self, picture: NDArray) -> Tensor:
         white = 255 if picture.dtype == np.uint8 else 1
         tensor = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device, torch.float32)
         return tensor.permute(2, 0, 1)[None] / white
+
+
+@njit(fastmath={"reassoc", "contract", "nsz"}, cache=True, error_model="numpy", nogil=True)
+def _add_distances(ours, theirs, weights, found):
+    """Add to `found` (B,) the distances of features (B, pixels, C), of which `theirs` are of unit length."""
+    for b in range(ours.shape[0]):
+        total = np.float32(0.0)
+        for i in range(ours.shape[1]):
+            square = np.float32(0.0)
+            for c in range(ours.shape[2]):
+                square += ours[b, i, c] * ours[b, i, c]
+            scale = np.float32(1.0) / (np.sqrt(square) + np.float32(1e-10))
+            for c in range(ours.shape[2]):
+                error = ours[b, i, c] * scale - theirs[b, i, c]
+                total += weights[c] * error * error
+        found[b] += total / np.float32(ours.shape[1])
+
+
+def _rows(layer: Tensor) -> NDArray[np.float32]:
+    """(B, C, h, w) as (B, pixels, C); no copy if the channels are last in memory."""
+    return layer.permute(0, 2, 3, 1).flatten(1, 2).contiguous().numpy()
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
+    # Keyed by process, because threads do not survive a fork. Each computes alone.
+    return ThreadPoolExecutor(threads, "lpips", torch.set_num_threads, (1,))
 
 
 def _check(x: Tensor, size: torch.Size | None = None) -> None:

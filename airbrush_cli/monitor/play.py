@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from airbrush_cli import colour, config, console, documents, files, pictures, preview
+from airbrush_cli import colour, console, documents, files, pictures, preview
 from airbrush_cli.errors import InputError
 from airbrush_cli.imaging.load import load_image
 from airbrush_cli.learning.run import epoch_folder, epochs, read_record
 from airbrush_cli.schemas.stroke import StrokesDocument
-from airbrush_cli.twin.luts import load_luts
+from airbrush_cli.twin.luts import load_luts, shipped_luts
 from airbrush_cli.twin.model import Twin
 
 log = logging.getLogger(__name__)
@@ -63,11 +63,9 @@ class Playback:
         document = documents.load(folder / "strokes.yaml", StrokesDocument)
         height, width = load_image(folder / "canvas.png").shape[:2]
         tables = run / "luts" / "metadata.yaml"
-        if not tables.is_file():
-            tables = config.shipped("sim/physics_v1").parent / "luts" / "metadata.yaml"
-        luts = load_luts(tables)
+        luts = load_luts(tables) if tables.is_file() else shipped_luts()
         if document.metadata.luts_sha256 not in (None, luts.sha256):
-            log.warning("%s: painted with other look-up tables than %s: colours differ", folder, tables)
+            log.warning("%s: painted with other look-up tables than those at hand: colours differ", folder)
         return cls(document.to_array(), (width, height), Twin(luts, "cpu"), f"{record.name}, epoch {number}")
 
     def frames(

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from airbrush_cli.schemas.base import Count, Model, NonNegative, Positive, Unit
 from airbrush_cli.schemas.paint import Effort
+from airbrush_cli.schemas.stroke import BOUNDS
 
 Stage = Literal["easy", "medium", "hard"]
 
@@ -48,6 +49,7 @@ class Agent(Model):
     backbone: Literal["resnet34", "resnet18", "small"] = "resnet34"
     spatial_head: Literal["heatmap_soft_argmax", "coordconv"] = "heatmap_soft_argmax"
     softargmax_temp: Positive = 1.0
+    highest_mm: Annotated[float, Field(gt=0, le=BOUNDS["z"][1])] = BOUNDS["z"][1]  # low strokes are thin
     learning_rate: Positive = 3e-4
     entropy_coef: NonNegative = 1e-3
     gamma: Unit = 0.995
@@ -88,6 +90,7 @@ class TwinSettings(Model):
     steps: Annotated[int, Field(ge=0)] = 100_000  # strokes
     learning_rate: Positive = 5e-4
     lpips_weight: NonNegative = 0.0  # of LPIPS beside the relative squared error
+    lpips_from: Unit = 0.0  # share of the steps after which LPIPS counts; until then only the error, which is quicker
     noise: NonNegative = 0.02  # standard deviation of actions around the proposals, so that states vary
 
 

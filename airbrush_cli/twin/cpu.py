@@ -103,6 +103,22 @@ def paint_in_place(
     _paint(polylines, layering, canvas, page_mm, canvas, tasks=1)
 
 
+def paint_batch_in_place(
+    polylines: Polylines, layering: Layering, canvases: NDArray[np.float32], page_mm: tuple[float, float] = A4_MM
+) -> None:
+    """Paint polylines in place, as many on each of `canvases`, (B, H, W, 3) float32: the first few on the first."""
+    if canvases.ndim != 4 or canvases.shape[3] != 3 or canvases.dtype != np.float32 or not canvases.flags.c_contiguous:
+        raise ValueError("canvases to paint in place must be a contiguous (B, H, W, 3) float32 array")
+    count, height, width, _ = canvases.shape
+    pitch_x, pitch_y = page_mm[0] / width, page_mm[1] / height
+    coats, rows = films(polylines.ink, layering), canvases.reshape(count, height, -1)
+    tasks = min(count, workers())
+    share(
+        lambda task: kernels.paint_batch(task, tasks, polylines.nodes, polylines.starts, coats, pitch_x, pitch_y, rows),
+        tasks,
+    )
+
+
 def _tasks() -> int:
     return 1 if workers() == 1 else _TASKS_PER_WORKER * workers()
 

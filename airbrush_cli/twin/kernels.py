@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from airbrush_cli.compiled import njit
-from airbrush_cli.twin.binning import HELPER, KERNEL, TILE_H, TILE_W, list_band
+from airbrush_cli.twin.binning import HELPER, KERNEL, TILE_H, TILE_W, bin_bands, chord_table, list_band
 from airbrush_cli.twin.profile import C1, C2, CUT2
 
 PIXELS = TILE_W * TILE_H
@@ -336,6 +336,29 @@ def paint(
             n += 1
             tile_starts[n] = row
     return kept, tile_starts
+
+
+@njit(**KERNEL)
+def paint_batch(worker, workers, nodes, starts, films, pitch_x, pitch_y, canvases):
+    """Paint, in place, the same number of polylines on each of the canvases worker, worker + workers, ..., (B, H, 3 W).
+
+    Those of a canvas follow one another in `nodes`, `starts` and `films`.
+    """
+    count = (starts.shape[0] - 1) // canvases.shape[0]
+    bands = (canvases.shape[1] + TILE_H - 1) // TILE_H
+    for b in range(worker, canvases.shape[0], workers):
+        first = b * count
+        own_starts = np.empty(count + 1, np.int64)
+        for s in range(count + 1):
+            own_starts[s] = starts[first + s] - starts[first]
+        own_nodes = nodes[starts[first] : starts[first + count]]
+        table, reach = chord_table(own_nodes, own_starts)
+        band_starts, members, _ = bin_bands(own_nodes, own_starts, reach, bands, pitch_y)
+        canvas = canvases[b]
+        paint(
+            0, 1, table, own_starts, reach, films[first : first + count], band_starts, members, pitch_x, pitch_y,
+            False, True, canvas, canvas,
+        )  # fmt: skip
 
 
 @njit(**KERNEL)

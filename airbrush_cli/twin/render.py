@@ -98,13 +98,15 @@ def paint_in_place(
 def paint_batch_in_place(
     strokes: NDArray, luts: Luts, canvases: NDArray[np.float32], page_mm: tuple[float, float] = A4_MM
 ) -> None:
-    """Paint stroke i of (B, 15) on canvas i of (B, H, W, 3), as `paint_in_place` does, on all processors."""
+    """Paint a stroke, or a few, on each canvas, as `paint_in_place` does, on all processors.
+
+    Args:
+        strokes: (B, 15), or (B, k, 15); stroke.v1 columns.
+        luts: look-up tables.
+        canvases: contiguous (B, H, W, 3) float32 linear RGB.
+        page_mm: (width, height) of the page that each canvas covers.
+    """
     if len(strokes) != len(canvases):
         raise ValueError(f"{len(strokes)} strokes for {len(canvases)} canvases")
-    tasks = min(len(canvases), cpu.workers())
-
-    def task(index: int) -> None:
-        for i in range(index, len(canvases), tasks):
-            paint_in_place(strokes[i], luts, canvases[i], page_mm)
-
-    cpu.share(task, tasks)
+    polylines = expand(np.asarray(strokes, np.float64).reshape(-1, 15), luts)
+    cpu.paint_batch_in_place(polylines, luts.layering, canvases, page_mm)
