@@ -18,7 +18,7 @@ from airbrush_cli.compiled import njit
 
 NEIGHBOURS = 6
 # Kicks for each path: few paths leave time for more of them.
-MOST_KICKS, LEAST_KICKS, ALL_KICKS = 20.0, 5.0, 40_000
+MOST_KICKS, LEAST_KICKS, ALL_KICKS = 20.0, 3.0, 32_000
 SOME_KICKS = 100  # in any case
 ROUNDS = 2
 REGION = 700  # paths
