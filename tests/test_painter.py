@@ -150,3 +150,41 @@ def test_gamut(layering: str) -> None:
         assert mapped.delta_e > 1
     else:  # two layers leave 0.04 %
         assert mapped.out_of_gamut < 0.02
+
+
+def test_newcomers_beyond_the_number_of_strokes_leave_an_interrupted_plan() -> None:
+    settings = config.load("paint", PaintSettings, None, ["strokes=60"])
+    target = map_to_gamut(scene(), LUTS).linear
+    most = 0
+
+    def interrupt(progress: object) -> None:
+        nonlocal most
+        most = max(most, len(planner.strokes))
+        if most > 60:
+            raise KeyboardInterrupt
+
+    planner = Planner(target, Twin(LUTS), ErrorStrategist(LUTS), settings, WorkClock(800), observe=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        planner.run()
+    assert most == 75  # a quarter more, to be judged
+    assert 0 < len(planner.finish()) <= 60
+
+
+@pytest.mark.parametrize(("seconds", "share"), [(100.0, 0.38), (20.0, 0.5), (5.0, 0.8)])
+def test_colour_gets_its_seconds_first(seconds: float, share: float) -> None:
+    """The finish begins at its share of the budget, later if that is less than ten seconds, at four fifths at last."""
+    asked: list[float] = []
+
+    class Clock(WorkClock):
+        seconds = 0.0
+
+    def perception(picture: np.ndarray) -> tuple[float, np.ndarray]:
+        asked.append(clock.fraction)
+        return 0.0, np.zeros_like(picture)
+
+    clock = Clock(1500)
+    Clock.seconds = seconds
+    settings = config.load("paint", PaintSettings, None, ["strokes=30", "finish.after=10", "reseed.at=[]"])
+    target = map_to_gamut(scene(), LUTS).linear
+    Planner(target, Twin(LUTS), ErrorStrategist(LUTS), settings, clock, perception).run()
+    assert asked[0] == pytest.approx(share, abs=0.03)
