@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from airbrush_cli.geometry import bernstein
 from airbrush_cli.learning import backbones
 from airbrush_cli.learning.actions import SIZE
 from airbrush_cli.schemas.stroke import HIGH, LOW
@@ -25,8 +27,7 @@ _COMPLEMENT = 1.5
 # The speed that strokes begin with, before tanh: fast ones leave next to no ink to learn from.
 _SLOW = -1.5
 # Points of a cubic Bézier curve at t = 0, 1/4, ... 1, from its control points.
-_T = torch.linspace(0.0, 1.0, 5)[:, None]
-_BERNSTEIN = torch.cat([(1 - _T) ** 3, 3 * _T * (1 - _T) ** 2, 3 * _T**2 * (1 - _T), _T**3], dim=1)
+_BERNSTEIN = torch.from_numpy(bernstein(np.linspace(0.0, 1.0, 5))).float()
 
 
 def soft_argmax(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

@@ -5,27 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from airbrush_cli import colour
 from airbrush_cli.compiled import njit
+from airbrush_cli.painter.loss import CURVE, cell
 from airbrush_cli.twin.cpu import share, workers
-
-# The transfer curve over the square root of linear light, where it is smooth enough for linear interpolation (error
-# below 1e-5).
-_CURVE = colour.linear_to_srgb(np.linspace(0.0, 1.0, 1025) ** 2).astype(np.float32)
-_ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 @njit(fastmath=True, cache=True, error_model="numpy", nogil=True)
 def _look(light, curve, state, worker, workers):
-    last = np.float32(curve.size - 1)
     _, height, width, _ = light.shape
     for b in range(worker, light.shape[0], workers):
         for i in range(height):
             for k in range(3):
                 for j in range(width):
-                    root = np.sqrt(min(max(light[b, i, j, k], _ZERO), _ONE)) * last
-                    index = min(int(root), curve.size - 2)
-                    value = curve[index] + (root - np.float32(index)) * (curve[index + 1] - curve[index])
+                    index, part = cell(light[b, i, j, k], curve.size)
+                    value = curve[index] + part * (curve[index + 1] - curve[index])
                     state[b, 3 + k, i, j] = value
                     state[b, 6 + k, i, j] = abs(state[b, k, i, j] - value)
 
@@ -38,4 +31,4 @@ def look(light: NDArray[np.float32], state: NDArray[np.float32]) -> None:
         state: (B, 9, H, W) sRGB: target, canvas, difference. The target stays, the others are written.
     """
     tasks = min(len(light), workers())
-    share(lambda task: _look(light, _CURVE, state, task, tasks), tasks)
+    share(lambda task: _look(light, CURVE, state, task, tasks), tasks)

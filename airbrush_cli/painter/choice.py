@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from airbrush_cli import units
 from airbrush_cli.painter.plan import shown
-from airbrush_cli.painter.strategist import ErrorStrategist, Strategist
+from airbrush_cli.painter.strategist import ErrorStrategist, Strategist, spacing_mm
 from airbrush_cli.schemas.paint import PaintSettings
 from airbrush_cli.schemas.stroke import project
 from airbrush_cli.twin.luts import Luts
@@ -94,8 +94,7 @@ class Sketch:
             if wanted <= 0:
                 continue
             canvas = self._twin.render(self.strokes, (width, height))
-            spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / total))
-            proposed = self._strategist.propose(self._target, canvas, wanted, spacing, generator)
+            proposed = self._strategist.propose(self._target, canvas, wanted, spacing_mm(total), generator)
             self.strokes = np.vstack([self.strokes, proposed])
         return self.finish()
 

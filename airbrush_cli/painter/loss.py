@@ -25,7 +25,15 @@ def _tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return colour.linear_to_srgb(linear).astype(np.float32), slope.astype(np.float32)
 
 
-_CURVE, _SLOPE = _tables()
+CURVE, _SLOPE = _tables()
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def cell(light, entries):
+    """Return the interval of the curve's `entries` that holds some light, clipped to [0, 1], and the place in it."""
+    root = np.sqrt(min(max(light, np.float32(0)), np.float32(1))) * np.float32(entries - 1)
+    index = min(int(root), entries - 2)
+    return index, root - np.float32(index)
 
 
 @njit(fastmath=True, cache=True, error_model="numpy", nogil=True)
@@ -37,9 +45,7 @@ def _srgb_error(picture, target, curve, slope, gradient, first, last):
     for i in range(first, last):
         for j in range(width):
             for k in range(3):
-                root = np.sqrt(min(max(picture[i, j, k], np.float32(0)), np.float32(1))) * np.float32(curve.size - 1)
-                index = min(int(root), curve.size - 2)
-                part = root - np.float32(index)
+                index, part = cell(picture[i, j, k], curve.size)
                 value = curve[index] + part * (curve[index + 1] - curve[index])
                 error = value - target[i, j, k]
                 total += error * error
@@ -62,7 +68,7 @@ def srgb_mse(picture: NDArray[np.float32], target: NDArray[np.float32]) -> tuple
     edges = np.linspace(0, len(picture), _BLOCKS + 1).astype(np.int64)
 
     def task(block: int) -> float:
-        return float(_srgb_error(picture, target, _CURVE, _SLOPE, gradient, edges[block], edges[block + 1]))
+        return float(_srgb_error(picture, target, CURVE, _SLOPE, gradient, edges[block], edges[block + 1]))
 
     return sum(share(task, _BLOCKS)) / picture.size, gradient
 
@@ -72,9 +78,7 @@ def _encode(picture, curve, slope, values, slopes, first, last):
     for i in range(first, last):
         for j in range(picture.shape[1]):
             for k in range(3):
-                root = np.sqrt(min(max(picture[i, j, k], np.float32(0)), np.float32(1))) * np.float32(curve.size - 1)
-                index = min(int(root), curve.size - 2)
-                part = root - np.float32(index)
+                index, part = cell(picture[i, j, k], curve.size)
                 values[i, j, k] = curve[index] + part * (curve[index + 1] - curve[index])
                 slopes[i, j, k] = slope[index] + part * (slope[index + 1] - slope[index])
 
@@ -83,5 +87,5 @@ def srgb_encoded(picture: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
     """Return the sRGB values of (H, W, 3) linear RGB, clipped to [0, 1], and their derivatives by the light."""
     values, slopes = np.empty_like(picture), np.empty_like(picture)
     edges = np.linspace(0, len(picture), _BLOCKS + 1).astype(np.int64)
-    share(lambda block: _encode(picture, _CURVE, _SLOPE, values, slopes, edges[block], edges[block + 1]), _BLOCKS)
+    share(lambda block: _encode(picture, CURVE, _SLOPE, values, slopes, edges[block], edges[block + 1]), _BLOCKS)
     return values, slopes

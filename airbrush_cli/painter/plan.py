@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from airbrush_cli import colour, units
+from airbrush_cli import colour
 from airbrush_cli.painter.clock import Clock
 from airbrush_cli.painter.loss import srgb_encoded, srgb_mse
-from airbrush_cli.painter.strategist import Strategist
+from airbrush_cli.painter.strategist import Strategist, spacing_mm
 from airbrush_cli.painter.technician import StepSizes, Technician
 from airbrush_cli.schemas.paint import Level, PaintSettings
 from airbrush_cli.schemas.stroke import rounded
@@ -168,8 +168,7 @@ class Planner:
         if wanted <= 0:
             return
         canvas = self._twin.render(self.strokes, self._size(scale))
-        spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / total))
-        self._technician.add(self._strategist.propose(self._level(scale)[0], canvas, wanted, spacing, self._generator))
+        self._add(canvas, wanted, spacing_mm(total), scale)
 
     def _invite(self, scale: float) -> None:
         """Put more strokes than there may be where the error is largest; the next selection shows which ones stay."""
@@ -177,9 +176,12 @@ class Planner:
         if not count:
             return
         canvas = self._twin.render(self.strokes, self._size(scale))
-        spacing = float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / self._settings.strokes)) * _FINER
-        self._technician.add(self._strategist.propose(self._level(scale)[0], canvas, count, spacing, self._generator))
+        self._add(canvas, count, _FINER * spacing_mm(self._settings.strokes), scale)
         self._spend(scale)
+
+    def _add(self, canvas: NDArray[np.float32], count: int, spacing: float, scale: float) -> None:
+        target = self._level(scale)[0]
+        self._technician.add(self._strategist.propose(target, canvas, count, spacing, self._generator))
 
     def _select(self, scale: float, twin: Twin | None = None) -> None:
         """Take out the strokes whose loss would be felt least, until there are no more than may be."""

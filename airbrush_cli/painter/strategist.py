@@ -109,6 +109,11 @@ class ErrorStrategist:
         return np.clip(np.interp(height_mm, self.luts.z_mm, self.luts.opacity[:, column]), 0.2, 1.0)
 
 
+def spacing_mm(strokes: int) -> float:
+    """Return how far apart strokes lie if so many share an A4 page."""
+    return float(np.sqrt(units.A4_MM[0] * units.A4_MM[1] / strokes))
+
+
 class InkPicker:
     """Finds the ink mix whose colour is nearest to a wanted one, in OKLab."""
 
