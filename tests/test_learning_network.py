@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from airbrush_cli.learning import backbones
-from airbrush_cli.learning.network import HeatmapHead, StrategistNetwork, soft_argmax
+from airbrush_cli.learning import actions, backbones
+from airbrush_cli.learning.heads import HeatmapHead, _Within, soft_argmax
+from airbrush_cli.learning.network import StrategistNetwork
 from airbrush_cli.schemas.training import Agent, Compute
+from tests.learning_setting import environment
 
+PLAIN = environment()
+FULL = environment("strokes_per_step=3", "observation={coordinates: true, strokes_left: true}")
 FP32 = Compute(precision="fp32")
 
 
@@ -29,7 +33,7 @@ def dots(count: int, generator: torch.Generator, size: tuple[int, int] = (24, 20
 def test_control_points_go_to_a_bright_dot(head: str) -> None:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(1)
-    network = StrategistNetwork(9, 1, Agent(backbone="small", spatial_head=head), FP32)  # type: ignore[arg-type]
+    network = StrategistNetwork(PLAIN, Agent(backbone="small", spatial_head=head), FP32)  # type: ignore[arg-type]
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     unseen, wanted = dots(64, torch.Generator().manual_seed(2))
 
@@ -74,7 +78,7 @@ def test_backbones_return_a_map(name: str) -> None:
 @pytest.mark.parametrize("head", ["heatmap_soft_argmax", "coordconv"])
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_answers_are_fp32_and_within_bounds(head: str, precision: str) -> None:
-    network = StrategistNetwork(12, 3, Agent(backbone="small", spatial_head=head), Compute(precision=precision))  # type: ignore[arg-type]
+    network = StrategistNetwork(FULL, Agent(backbone="small", spatial_head=head), Compute(precision=precision))  # type: ignore[arg-type]
     actions, values = network(torch.rand(2, 12, 40, 28))
     assert actions.shape == (2, 45) and values.shape == (2, 1)
     assert actions.dtype == values.dtype == torch.float32
@@ -83,7 +87,7 @@ def test_answers_are_fp32_and_within_bounds(head: str, precision: str) -> None:
 
 def test_an_answer_does_not_depend_on_the_rest_of_the_batch() -> None:
     torch.manual_seed(0)
-    network = StrategistNetwork(9, 1, Agent(backbone="small"), FP32)
+    network = StrategistNetwork(PLAIN, Agent(backbone="small"), FP32)
     pictures = torch.rand(3, 9, 40, 28)
     together = network(pictures)[0]
     for i in range(3):
@@ -96,31 +100,59 @@ def test_recomputing_saves_memory_and_changes_nothing() -> None:
     for recompute in (False, True):
         torch.manual_seed(0)
         compute = Compute(precision="fp32", grad_checkpointing=recompute)
-        network = StrategistNetwork(9, 1, Agent(backbone="small"), compute)
+        network = StrategistNetwork(PLAIN, Agent(backbone="small"), compute)
         network(observation)[0].square().sum().backward()
         gradients.append(next(network.backbone.parameters()).grad)
     assert gradients[0] is not None and gradients[1] is not None
     assert torch.allclose(gradients[0], gradients[1], atol=1e-6)
 
 
-def test_several_strokes_begin_apart_slow_and_in_the_wanted_colour() -> None:
+def test_strokes_begin_apart_slow_and_in_the_wanted_colour_first_long_then_short() -> None:
     torch.manual_seed(0)
-    head = HeatmapHead(channels=8, observed=9, strokes=9, temperature=0.25)
-    observation = torch.zeros(1, 9, 48, 34)
-    observation[:, :3] = torch.tensor([0.9, 0.5, 0.1])[:, None, None]
-    proposed = head(torch.zeros(1, 8, 12, 9), observation).reshape(9, 15)
-    middles = proposed[:, :8].reshape(9, 4, 2).mean(dim=1)
-    apart = torch.cdist(middles, middles) + 9 * torch.eye(9)
+    surroundings = environment("strokes_per_step=10", "stroke_cap=200", "observation={strokes_left: true}")
+    head = HeatmapHead(8, surroundings, temperature=0.25)
+    observation = torch.zeros(2, 10, 48, 34)
+    observation[:, :3] = torch.tensor([0.95, 0.73, 0.1])[:, None, None]  # 0.89, 0.5 and 0.01 of white's light
+    observation[0, -1] = 1.0  # the first strokes and the last ones
+    proposed = head(torch.zeros(2, 8, 24, 17), observation).reshape(2, 10, 15)
+    points = proposed[..., :8].reshape(2, 10, 4, 2)
+    long, short = (points[..., 3, :] - points[..., 0, :]).norm(dim=-1).mean(dim=-1).tolist()
+    assert long > 2 * short
+    middles = points[1].mean(dim=1)
+    apart = torch.cdist(middles, middles) + 9 * torch.eye(10)
     assert apart.min() > 0.3 and middles.abs().amax() > 0.6
-    assert (proposed[:, 10:12] < -0.7).all()
-    ink = proposed[:, 12:]
-    assert (ink[:, 0] < -0.5).all() and (ink[:, 1].abs() < 0.5).all() and (ink[:, 2] > 0.5).all()
+    assert (proposed[..., 10:12] < -0.7).all()
+    ink = proposed[..., 12:]
+    assert (ink[..., 0] < -0.5).all() and (ink[..., 1].abs() < 0.5).all() and (ink[..., 2] > 0.5).all()
+
+
+def test_what_has_gone_too_far_finds_back() -> None:
+    """Outside [-1, 1] an answer is clipped, and only gradients that lead back inside reach it."""
+    x = torch.tensor([-2.0, -2.0, 0.5, 2.0, 2.0], requires_grad=True)
+    pull = torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0])
+    clipped = _Within.apply(x)  # type: ignore[no-untyped-call]
+    (clipped * pull).sum().backward()
+    assert clipped.tolist() == [-1.0, -1.0, 0.5, 1.0, 1.0]
+    assert x.grad is not None and x.grad.tolist() == [0.0, -1.0, 1.0, 1.0, 0.0]
+
+
+def test_last_strokes_are_kept_lower() -> None:
+    surroundings = environment("strokes_per_step=2", "observation={strokes_left: true}")
+    agent = Agent(backbone="small", highest_mm=20.0, last_highest_mm=5.0)
+    network = StrategistNetwork(surroundings, agent, FP32)
+    observation = torch.rand(2, 10, 40, 28)
+    observation[0, -1], observation[1, -1] = 1.0, 0.0
+    with torch.no_grad():
+        for part in network.head.rest:  # type: ignore[union-attr]
+            part[-1].bias.fill_(9.0)
+        first, last = actions.to_strokes(network(observation)[0].numpy())
+    assert np.allclose(first[:, 8:10], 20.0, atol=1e-3) and np.allclose(last[:, 8:10], 5.0, atol=1e-3)
 
 
 def test_ink_sees_the_colour_under_the_heat() -> None:
     """With the heat on one pixel, nothing but that pixel and the mean of the features decides the ink."""
     torch.manual_seed(0)
-    head = HeatmapHead(channels=8, observed=9, strokes=1, temperature=1.0)
+    head = HeatmapHead(8, PLAIN, temperature=1.0)
     features = torch.zeros(1, 8, 6, 4)
     with torch.no_grad():
         head.heat.weight.zero_()

@@ -34,9 +34,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     settings = environment("observation={strokes_left: true}")
     path = tmp_path_factory.mktemp("policy") / "policy.pt"
-    save_policy(
-        path, StrategistNetwork(settings.observation.channels, 1, AGENT, Compute(precision="fp32")), AGENT, settings
-    )
+    save_policy(path, StrategistNetwork(settings, AGENT, Compute(precision="fp32")), AGENT, settings)
     return path
 
 
@@ -86,7 +84,7 @@ def test_the_strategist_paints_what_the_network_paints_in_training(policy: Path,
 def test_any_size_and_several_strokes_at_a_time(policy: Path) -> None:
     loaded = load_policy(policy)
     settings = loaded.environment.model_copy(update={"strokes_per_step": 3})
-    network = StrategistNetwork(settings.observation.channels, 3, AGENT, Compute(precision="fp32"))
+    network = StrategistNetwork(settings, AGENT, Compute(precision="fp32"))
     big = np.full((200, 141, 3), 0.4, np.float32)
     found = PolicyStrategist(Trained(network, settings), LUTS).propose(
         big, np.ones_like(big), 7, 20.0, np.random.default_rng(0)

@@ -12,8 +12,8 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
-from airbrush_cli.learning.actions import SIZE
 from airbrush_cli.learning.network import StrategistNetwork
+from airbrush_cli.schemas.environment import Environment
 from airbrush_cli.schemas.training import Agent, Compute
 
 
@@ -21,7 +21,7 @@ class StrategistPolicy(ActorCriticPolicy):
     """Actor and critic for `AirbrushPainter`.
 
     Args:
-        agent, compute: train.yaml's, as plain data, because SB3 keeps a policy's arguments in its files.
+        environment, agent, compute: as plain data, because SB3 keeps a policy's arguments in its files.
     """
 
     def __init__(
@@ -29,21 +29,21 @@ class StrategistPolicy(ActorCriticPolicy):
         observation_space: spaces.Space,
         action_space: spaces.Box,
         lr_schedule: Schedule,
+        environment: dict[str, Any],
         agent: dict[str, Any],
         compute: dict[str, Any],
         **others: Any,
     ) -> None:
+        self._environment = Environment(**environment)
         self._agent, self._compute = Agent(**agent), Compute(**compute)
         others["features_extractor_class"] = FlattenExtractor  # unused: the network takes the observation as it is
         others["log_std_init"] = self._agent.log_std_init
         super().__init__(observation_space, action_space, lr_schedule, **others)
 
     def _build(self, lr_schedule: Schedule) -> None:
-        assert self.observation_space.shape and self.action_space.shape
+        assert self.action_space.shape
         self.mlp_extractor = None  # type: ignore[assignment]
-        self.network = StrategistNetwork(
-            self.observation_space.shape[0], self.action_space.shape[0] // SIZE, self._agent, self._compute
-        )
+        self.network = StrategistNetwork(self._environment, self._agent, self._compute)
         self.log_std = nn.Parameter(torch.full(self.action_space.shape, float(self.log_std_init)))
         self.optimizer = torch.optim.Adam(self.parameters(), lr=lr_schedule(1), eps=1e-5)
 
@@ -74,5 +74,6 @@ class StrategistPolicy(ActorCriticPolicy):
     def _get_constructor_parameters(self) -> dict[str, Any]:
         kept = super()._get_constructor_parameters()
         dropped = ("features_extractor_class", "features_extractor_kwargs", "log_std_init")
-        given = {"agent": self._agent.model_dump(), "compute": self._compute.model_dump()}
+        settings = {"environment": self._environment, "agent": self._agent, "compute": self._compute}
+        given = {name: model.model_dump() for name, model in settings.items()}
         return {**{key: value for key, value in kept.items() if key not in dropped}, **given}

@@ -75,7 +75,11 @@ class Learner:
                 max_grad_norm=agent.max_grad_norm,
                 seed=settings.seed,
                 device=env.canvases.device,
-                policy_kwargs={"agent": agent.model_dump(), "compute": settings.compute.model_dump()},
+                policy_kwargs={
+                    "environment": env.canvases.settings.model_dump(),
+                    "agent": agent.model_dump(),
+                    "compute": settings.compute.model_dump(),
+                },
             )
         self.model.set_logger(Logger(folder=None, output_formats=[]))
         self.model.ep_info_buffer, self.model.ep_success_buffer = deque(maxlen=1), deque(maxlen=1)  # SB3 fills them

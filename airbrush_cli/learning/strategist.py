@@ -64,9 +64,7 @@ def load_policy(path: Path, device: str = "cpu") -> Trained:
         if loaded.get("format") != FORMAT:
             raise ValueError(f"its format is {loaded.get('format')}, not {FORMAT}")
         agent, environment = Agent(**loaded["agent"]), Environment(**loaded["environment"])
-        network = StrategistNetwork(
-            environment.observation.channels, environment.strokes_per_step, agent, Compute(precision="fp32")
-        )
+        network = StrategistNetwork(environment, agent, Compute(precision="fp32"))
         network.load_state_dict(loaded["weights"])
     except ValidationError as error:
         raise InputError(f"{path}: not a strategist: {error.error_count()} settings are wrong") from error
@@ -99,7 +97,8 @@ class PolicyStrategist:
         """See `painter.strategist.Strategist`. The same canvas always gets the same strokes.
 
         The network knows how many strokes are left of those that it was trained for. The spacing says how many there
-        will be on the page after this round, so it says at which one this round begins.
+        will be on the page after this round, so it says at which one this round begins. Beyond what it was trained for
+        it goes on as in the second half of a painting.
         """
         resolutions = self._settings.resolutions
         wanted = _planar(_shrunk(target, resolutions.render_px.wh))
@@ -118,6 +117,9 @@ class PolicyStrategist:
         return np.array(found[:count]).reshape(-1, actions.SIZE)
 
     def _observe(self, wanted: Tensor, there: Tensor, painted: int) -> Tensor:
+        cap = self._settings.stroke_cap
+        if painted >= cap:
+            painted = cap // 2 + (painted - cap) % max(1, cap - cap // 2)
         width, height = self._settings.resolutions.obs_px.wh
         state = torch.cat([wanted, there, (wanted - there).abs()])[None]
         seen = functional.interpolate(state, (height, width), mode="area")

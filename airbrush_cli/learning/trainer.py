@@ -151,7 +151,8 @@ class Trainer:
         self._take_up(part)
         self._learner.begin()
         if part != "ppo":
-            warm_start.stagger(self._env)
+            horizon = self._material.settings.warm_start.twin.horizon if part == "twin" else 1
+            warm_start.stagger(self._env, horizon)
 
     def _take_up(self, part: str) -> None:
         warm = self._material.settings.warm_start

@@ -95,7 +95,9 @@ class Cloning:
 class Descent:
     """Follows the gradient: the network proposes, the twin paints, and the loss of the picture is pulled back.
 
-    Each step is greedy: it wants the largest part of what error is left to go.
+    A few steps (`horizon`) are painted one after another, each seen by the next, and the error that is left after them
+    is pulled back through all of them together: the first ones learn to prepare what the last ones finish. With one
+    step it is greedy.
 
     Args:
         network: what learns.
@@ -110,28 +112,43 @@ class Descent:
     def run(self, rounds: int, progress: float = 0.0) -> dict[str, float]:
         """See `Lesson`."""
         canvases = self._env.canvases
-        total = 0.0
+        losses = []
         perceiving = self._settings.lpips_weight if progress >= self._settings.lpips_from else 0.0
-        for _ in range(rounds):
+        while rounds:
             if (done := canvases.done()).any():
                 self._env.begin(np.flatnonzero(done).tolist())
-            proposed = self._network(canvases.observe())[0]
-            noise = self._settings.noise * torch.randn_like(proposed)
-            strokes = actions.to_stroke_tensor((proposed + noise).clamp(-1.0, 1.0))
-            light = sheet.render(strokes, canvases.light, canvases.luts, canvases.page_mm)
-            loss = self._loss(light, perceiving)
+            steps = min(rounds, self._settings.horizon, self._steps_left())
+            before = canvases.light.clone()  # canvases are painted in place
+            strokes = torch.cat([self._propose() for _ in range(steps)], dim=1)
+            light = sheet.render(strokes, before, canvases.luts, canvases.page_mm)
+            loss = self._loss(before, light, perceiving)
             _descend(self.optimizer, loss, self._network.parameters())
-            canvases.take(light, strokes.shape[1])
-            total += float(loss.detach())
+            losses.append(float(loss.detach()))
+            rounds -= steps
         canvases.measure()
-        return {"warm_start_loss": total / rounds, "lpips": float(canvases.distance.mean())}
+        return {"warm_start_loss": sum(losses) / len(losses), "lpips": float(canvases.distance.mean())}
 
-    def _loss(self, light: Tensor, perceiving: float) -> Tensor:
+    def _steps_left(self) -> int:
+        """Return after how many steps the first canvas has all its strokes."""
+        canvases = self._env.canvases
+        left = canvases.settings.stroke_cap - int(canvases.strokes.max())
+        return -(-left // canvases.settings.strokes_per_step)
+
+    def _propose(self) -> Tensor:
+        """Lay the next step on the canvases and return its strokes (B, k, 15), with gradients."""
+        canvases = self._env.canvases
+        proposed = self._network(canvases.observe())[0]
+        noise = self._settings.noise * torch.randn_like(proposed)
+        strokes = actions.to_stroke_tensor((proposed + noise).clamp(-1.0, 1.0))
+        canvases.lay(strokes.detach().cpu().numpy())
+        return strokes
+
+    def _loss(self, before: Tensor, light: Tensor, perceiving: float) -> Tensor:
         canvases = self._env.canvases
         with torch.no_grad():
-            before = _error(canvases.light, canvases.wanted)[0]
+            at_first = _error(before, canvases.wanted)[0]
         after, srgb = _error(light, canvases.wanted)
-        loss = ((after - before) / (before + _NO_ERROR)).mean()
+        loss = ((after - at_first) / (at_first + _NO_ERROR)).mean()
         if perceiving:
             loss = loss + perceiving * canvases.perceived(srgb).mean()
         return loss
@@ -147,10 +164,13 @@ def distance(proposed: Tensor, coming: np.ndarray) -> Tensor:
     return errors[pairs].mean()
 
 
-def stagger(env: AirbrushVecEnv) -> None:
-    """Let the canvases' first episodes end one after another, so that a batch holds early and late states."""
-    cap = env.canvases.settings.stroke_cap
-    env.canvases.strokes[:] = np.arange(env.num_envs) * cap // env.num_envs
+def stagger(env: AirbrushVecEnv, horizon: int) -> None:
+    """Let the canvases' first episodes end one after another, so that a batch holds early and late states.
+
+    They end a multiple of the horizon's steps apart, so that it is cut short nowhere.
+    """
+    cap, together = env.canvases.settings.stroke_cap, horizon * env.canvases.settings.strokes_per_step
+    env.canvases.strokes[:] = np.arange(env.num_envs) * cap // env.num_envs // together * together
 
 
 def _error(light: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

@@ -50,6 +50,7 @@ class Agent(Model):
     spatial_head: Literal["heatmap_soft_argmax", "coordconv"] = "heatmap_soft_argmax"
     softargmax_temp: Positive = 1.0
     highest_mm: Annotated[float, Field(gt=0, le=BOUNDS["z"][1])] = BOUNDS["z"][1]  # low strokes are thin
+    last_highest_mm: Annotated[float, Field(gt=0, le=BOUNDS["z"][1])] | None = None  # of the last ones; None: the same
     learning_rate: Positive = 3e-4
     entropy_coef: NonNegative = 1e-3
     gamma: Unit = 0.995
@@ -91,6 +92,7 @@ class TwinSettings(Model):
     learning_rate: Positive = 5e-4
     lpips_weight: NonNegative = 0.0  # of LPIPS beside the relative squared error
     lpips_from: Unit = 0.0  # share of the steps after which LPIPS counts; until then only the error, which is quicker
+    horizon: Count = 1  # steps that are painted before the error is pulled back through all of them
     noise: NonNegative = 0.02  # standard deviation of actions around the proposals, so that states vary
 
 
