@@ -20,14 +20,17 @@ import torch
 from airbrush_cli.errors import InputError, JobError
 from airbrush_cli.learning import actions, checkpoints, plans, rows, warm_start
 from airbrush_cli.learning.canvases import Canvases
+from airbrush_cli.learning.network import StrategistNetwork
 from airbrush_cli.learning.run import Run, read_record
 from airbrush_cli.learning.strategist import load_policy
 from airbrush_cli.learning.trainer import Material, Trainer
 from airbrush_cli.learning.validation import paint
+from airbrush_cli.learning.vec_env import AirbrushVecEnv
 from airbrush_cli.lpips_weights import find
 from airbrush_cli.metrics import Lpips
 from airbrush_cli.schemas.environment import Environment
 from airbrush_cli.schemas.stroke import HIGH, LOW
+from airbrush_cli.schemas.training import Compute
 from tests.learning_setting import (
     ENVIRONMENT,
     LUTS,
@@ -110,6 +113,36 @@ def test_proposals_for_one_step_imitate_different_strokes() -> None:
     assert warm_start.distance(backwards, coming) == pytest.approx(0, abs=1e-5)
     assert warm_start.distance(proposed[[3, 3]], coming) > 0.1
     assert warm_start.distance(proposed, coming[:2]) == pytest.approx(0, abs=1e-5)
+
+
+def test_descent_pulls_the_error_back_through_the_whole_horizon(lpips: Lpips) -> None:
+    """What it learns from is what three steps left, and the first of them learn from what the last ones covered."""
+    surroundings = environment("strokes_per_step=4", "observation={strokes_left: true}")
+    env = AirbrushVecEnv(Canvases(2, surroundings, LUTS, lpips), targets(2))
+    env.seed(0)
+    env.reset()
+    settings = train_settings().warm_start.twin.model_copy(update={"horizon": 3, "noise": 0.0})
+    torch.manual_seed(0)
+    network = StrategistNetwork(surroundings, train_settings().agent, Compute(precision="fp32"))
+    wanted = env.canvases.wanted.clone()
+    row = warm_start.Descent(network, env, settings).run(3)
+    assert env.canvases.done().all()
+    white, left = (
+        warm_start._error(light, wanted)[0] for light in (torch.ones_like(env.canvases.light), env.canvases.light)
+    )
+    assert row["warm_start_loss"] == pytest.approx(float(((left - white) / white).mean()), abs=5e-3)
+    env.canvases.strokes[:] = [0, 4]  # one has two steps left: the horizon ends there, and a new picture begins
+    warm_start.Descent(network, env, settings).run(3)
+    assert env.canvases.strokes.tolist() == [12, 4]
+
+
+def test_staggered_canvases_stand_whole_horizons_apart(lpips: Lpips) -> None:
+    env = AirbrushVecEnv(Canvases(4, environment("strokes_per_step=2"), LUTS, lpips), targets(2))
+    env.seed(0)
+    env.reset()
+    for horizon, wanted in ((1, [0, 2, 6, 8]), (3, [0, 0, 6, 6]), (6, [0, 0, 0, 0])):
+        warm_start.stagger(env, horizon)
+        assert env.canvases.strokes.tolist() == wanted
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,8 @@ def summary(painted: Painted) -> str:
         f"{figures.psnr:.2f} dB",
         f"SSIM {figures.ssim:.3f}",
         lpips,
-        f"{painted.seconds:.0f} s",
+        f"{painted.metrics.spray_hours:.1f} h of spraying",
+        f"planned in {painted.seconds:.0f} s",
     ]
     if painted.metrics.out_of_gamut:
         parts.append(f"{painted.metrics.out_of_gamut:.0%} out of gamut by ΔE {painted.metrics.gamut_delta_e:.1f}")

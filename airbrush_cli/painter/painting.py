@@ -19,6 +19,7 @@ from airbrush_cli.errors import InputError
 from airbrush_cli.gcode.job import write_job
 from airbrush_cli.imaging.load import load_image
 from airbrush_cli.job import JobFolder
+from airbrush_cli.painter import pace
 from airbrush_cli.painter.choice import Sketch, make_strategist
 from airbrush_cli.painter.clock import Clock, WallClock, WorkClock
 from airbrush_cli.painter.gamut import map_to_gamut
@@ -142,6 +143,7 @@ def paint_job(
         paper=figures(painting, paper_target, lpips),
         out_of_gamut=round(mapped.out_of_gamut, 4),
         gamut_delta_e=round(mapped.delta_e, 2),
+        spray_hours=round(float(pace.seconds(strokes).sum()) / 3600, 2),
         reachable_psnr=_psnr(painting_cmy, colour.linear_to_srgb8(mapped.linear)),
     )
     seconds = time.monotonic() - started

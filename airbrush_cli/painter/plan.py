@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli import colour
+from airbrush_cli.painter import pace
 from airbrush_cli.painter.clock import Clock
 from airbrush_cli.painter.loss import srgb_encoded, srgb_mse
 from airbrush_cli.painter.strategist import Strategist, spacing_mm
-from airbrush_cli.painter.technician import StepSizes, Technician
+from airbrush_cli.painter.technician import SPEED, StepSizes, Technician
 from airbrush_cli.schemas.paint import Level, PaintSettings
 from airbrush_cli.schemas.stroke import rounded
 from airbrush_cli.twin.model import Twin
@@ -202,7 +203,9 @@ class Planner:
         error, gradient = srgb_mse(picture, srgb)
         if self._perception and moment.finishing:
             gradient += self._settings.finish.weight * self._perception_gradient(picture)
-        self._technician.step(self._twin.backward(tape, gradient), moment.rate)
+        by_strokes = self._twin.backward(tape, gradient)
+        by_strokes[:, SPEED] += self._settings.hour / 3600.0 * pace.by_speed(self.strokes)
+        self._technician.step(by_strokes, moment.rate)
         self._spend(moment.scale)
         if self._observe:
             self._observe(

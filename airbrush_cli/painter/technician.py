@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from airbrush_cli.schemas.stroke import project
 from airbrush_cli.twin.luts import Luts
 
-_POSITION, _HEIGHT, _SPEED, _INK = slice(0, 8), slice(8, 10), slice(10, 12), slice(12, 15)
+SPEED = slice(10, 12)
+"""Columns of a stroke's speeds."""
+_POSITION, _HEIGHT, _INK = slice(0, 8), slice(8, 10), slice(12, 15)
 _DECAY = (0.9, 0.95)
 
 
@@ -61,14 +63,14 @@ class Technician:
         """Move all strokes against `gradient`, (N, 15), by `rate` times the step sizes."""
         light = np.sqrt(1.0 - self.strokes[:, _INK])
         chain = gradient.copy()
-        chain[:, _SPEED] *= self.strokes[:, _SPEED]
+        chain[:, SPEED] *= self.strokes[:, SPEED]
         chain[:, _INK] *= -2.0 * np.maximum(light, 0.02)
         sigma = np.interp(self.strokes[:, _HEIGHT].mean(axis=1), self._z_axis, self._sigma)[:, None]
         # Adam divides by the gradient's own size, so scaling a coordinate scales its step.
         size = np.empty_like(chain)
         size[:, _POSITION] = self._sizes.position * sigma
         size[:, _HEIGHT] = self._sizes.width * sigma / self._slope
-        size[:, _SPEED] = self._sizes.speed
+        size[:, SPEED] = self._sizes.speed
         size[:, _INK] = self._sizes.ink
 
         self._age += 1
@@ -79,6 +81,6 @@ class Technician:
         move = rate * size * mean / (deviation + 1e-12)
 
         moved = self.strokes - move
-        moved[:, _SPEED] = self.strokes[:, _SPEED] * np.exp(-move[:, _SPEED])
+        moved[:, SPEED] = self.strokes[:, SPEED] * np.exp(-move[:, SPEED])
         moved[:, _INK] = 1.0 - np.square(np.clip(light - move[:, _INK], 0.0, 1.0))
         self.strokes = project(moved)

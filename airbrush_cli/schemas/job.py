@@ -90,6 +90,7 @@ class Metrics(Model):
     paper: Figures  # painting.png against target.png with the pen layer over it
     out_of_gamut: Annotated[float, Field(ge=0, le=1)] | None = None  # share of target pixels no ink mix reaches
     gamut_delta_e: float | None = None  # mean ΔE2000 of those pixels to the nearest reachable colour
+    spray_hours: float | None = None  # at the strokes' own speeds, without travel
     reachable_psnr: float | None = None  # dB, painting_cmy.png against the target in its nearest reachable colours
 
 

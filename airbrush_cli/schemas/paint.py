@@ -74,6 +74,7 @@ class PaintSettings(Model):
     seed: Annotated[int, Field(ge=0)] = 0
     physics: str = "sim/physics_v1.yaml"
     machine: str = "machine_grbl_airbrush_v1.yaml"
+    hour: NonNegative = 2e-5  # mean squared error that an hour less of spraying is worth
     lpips_weights: str | None = None
     work: Work
     growth: list[Growth]
