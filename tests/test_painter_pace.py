@@ -45,6 +45,20 @@ def test_derivatives_are_those_of_the_seconds() -> None:
     assert (found <= 0).all() and np.abs(found[0]).max() < 1e-12
 
 
+def test_strokes_climb_no_faster_than_the_machine() -> None:
+    strokes = np.random.default_rng(0).uniform(LOW, HIGH, (50, 15))
+    strokes[0, 9] = strokes[0, 8]
+    kept = pace.climbable(strokes, 20.0)
+    lengths = pace.seconds(np.concatenate([strokes[:, :10], np.ones((50, 2)), strokes[:, 12:]], axis=1))  # at 1 mm/s
+    rise = np.abs(kept[:, 9] - kept[:, 8]) / lengths
+    assert (rise[:, None] * kept[:, 10:12] <= 20.0 + 1e-6).all()
+    assert (kept[:, 10:12] <= strokes[:, 10:12]).all() and (kept[0] == strokes[0]).all()
+    assert np.array_equal(pace.climbable(strokes, np.inf), strokes)
+    still = strokes.copy()
+    still[:, 2:8] = np.tile(still[:, :2], 3)  # dots: as slow as strokes can be
+    assert (pace.climbable(still, 20.0)[1:, 10:12] == 1.0).all()
+
+
 def test_hours_that_count_become_fewer() -> None:
     linear = colour.srgb8_to_linear(picture(1, (114, 160)))
     twin = Twin(synthetic_luts(), "cpu")

@@ -1,4 +1,4 @@
-"""How long the machine sprays, and how that changes with the strokes' speeds."""
+"""How long the machine sprays, how that changes with the strokes' speeds, and which speeds it can keep to."""
 
 from __future__ import annotations
 
@@ -25,6 +25,20 @@ def by_speed(strokes: NDArray[np.float64]) -> NDArray[np.float64]:
     chords, speeds = _chords(strokes)
     pull = -chords / np.square(speeds)
     return np.stack([pull @ (1.0 - _LATE), pull @ _LATE], axis=1)
+
+
+def climbable(strokes: NDArray[np.float64], climb_mm_s: float) -> NDArray[np.float64]:
+    """Return strokes (N, 15) no faster than the nozzle can rise or sink along them, on average.
+
+    A machine slows down where its Z axis cannot follow, and then lays more ink than was planned.
+    """
+    if np.isinf(climb_mm_s):
+        return strokes
+    lengths, rises = _chords(strokes)[0].sum(axis=1), np.abs(strokes[:, 9] - strokes[:, 8])
+    most = climb_mm_s * lengths / np.maximum(rises, 1e-9)
+    kept = strokes.copy()
+    kept[:, 10:12] = np.minimum(strokes[:, 10:12], np.maximum(most, BOUNDS["speed"][0])[:, None])
+    return kept
 
 
 def _chords(strokes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

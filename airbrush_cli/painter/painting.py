@@ -29,6 +29,7 @@ from airbrush_cli.pen.draw import draw_over
 from airbrush_cli.schemas import stroke
 from airbrush_cli.schemas.job import Figures, Metrics, Pass, Provenance
 from airbrush_cli.schemas.luts import Backend, PhysicsConfig
+from airbrush_cli.schemas.machine import Machine
 from airbrush_cli.schemas.paint import PaintSettings
 from airbrush_cli.schemas.pen_vectors import PenVectors
 from airbrush_cli.twin.luts import Luts, configured_luts, configured_physics
@@ -106,7 +107,8 @@ def paint_job(
     if options.technician:
         clock = _clock(settings, options, started)
         perception = LpipsGradient(lpips, target) if lpips else None
-        planner = Planner(mapped.linear, twin, strategist, settings, clock, perception, observe)
+        climb = documents.load(_machine_path(settings, options.config_path), Machine).feeds.max_z_mm_s
+        planner = Planner(mapped.linear, twin, strategist, settings, clock, perception, observe, climb)
     else:
         planner = Sketch(mapped.linear, twin, strategist, settings)
     partial = False

@@ -83,6 +83,7 @@ class Planner:
         clock: the budget.
         perception: perceptual distance, or None to do without.
         observe: called after every step.
+        climb_mm_s: how fast the nozzle can rise and sink.
     """
 
     def __init__(
@@ -94,7 +95,9 @@ class Planner:
         clock: Clock,
         perception: Perception | None = None,
         observe: Observer | None = None,
+        climb_mm_s: float = np.inf,
     ) -> None:
+        self._climb = climb_mm_s
         self._twin, self._strategist, self._settings, self._clock = twin, strategist, settings, clock
         self._perception = perception
         self._observe = observe
@@ -206,6 +209,7 @@ class Planner:
         by_strokes = self._twin.backward(tape, gradient)
         by_strokes[:, SPEED] += self._settings.hour / 3600.0 * pace.by_speed(self.strokes)
         self._technician.step(by_strokes, moment.rate)
+        self._technician.strokes = pace.climbable(self.strokes, self._climb)
         self._spend(moment.scale)
         if self._observe:
             self._observe(
