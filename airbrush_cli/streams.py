@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -74,6 +74,7 @@ def _run_parallel(items: Iterable[Item], work: Callable[[Item], Path | None], jo
     idle: SimpleQueue[int] = SimpleQueue()
     for place in range(jobs):
         idle.put(place)
+    running: list[Future[Path | None]] = []
     ended: list[BaseException] = []  # what ends the stream: Ctrl-C, a closed pipe, a full disk
 
     def collect(future: Future[Path | None], name: str, place: int) -> None:
@@ -92,23 +93,21 @@ def _run_parallel(items: Iterable[Item], work: Callable[[Item], Path | None], jo
                 break
             with _signals_held():  # a process that this starts inherits it
                 future = pools[place].submit(_work_in_pool, work, item)
+            running = [*(other for other in running if not other.done()), future]
             future.add_done_callback(partial(collect, name=str(item), place=place))
-        _shut_down(pools)
+        wait(running)  # here, since a pool whose `shutdown` is interrupted waits no more (Python 3.11)
     except KeyboardInterrupt:
         _signal_processes(signal.SIGINT)
         try:
-            _shut_down(pools)
+            wait(running)
         except KeyboardInterrupt:
             _signal_processes(signal.SIGKILL)
         raise
+    finally:
+        for pool in pools:
+            pool.shutdown()
     if ended:
         raise ended[0]
-
-
-def _shut_down(pools: Sequence[ProcessPoolExecutor]) -> None:
-    """Wait until all work is done."""
-    for pool in pools:
-        pool.shutdown()
 
 
 def _signal_processes(number: int) -> None:

@@ -148,6 +148,32 @@ def test_bad_input_is_one_line_each(
     assert set(tmp_path.rglob("*")) == before, "a failed job leaves no file"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ("paint missing", "missing: no such file or folder"),
+        (
+            "paint newer.yaml",
+            "schema must be job.v1 (found job.v9); another version of airbrush wrote it",
+        ),
+        ("paint missing --machine missing.yaml", "missing.yaml: cannot read: No such file or directory"),
+        ("preprocess missing --set render_px.w=99999", "render_px.w: must be at most 16384 (found 99999)"),
+        ("calibrate build-luts missing", "name the filled-in form that `airbrush calibrate gen` wrote"),
+        ("calibrate use missing", "name the folder that `airbrush calibrate build-luts` wrote"),
+        ("train ppo --resume missing", "name the folder of one, such as training/runs/NAME"),
+        ("hpo", "name them with --pictures DIR"),
+        ("hpo --pictures missing", "missing: no such folder of pictures"),
+    ],
+)
+def test_errors_say_what_to_do(arguments: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "newer.yaml").write_text("schema: job.v9\n")
+    status, streams = invoke(*arguments.split())
+    assert (status, streams.out, streams.err.count("\n")) == (2, "", 1)
+    assert remedy in streams.err
+    assert [path.name for path in tmp_path.iterdir()] == ["newer.yaml"]
+
+
 def test_common_options_stand_before_and_after_the_command(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for arguments in (["--log-file", log, "preprocess", "missing"], ["preprocess", "missing", "--log-file", log]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -64,20 +65,36 @@ def long_work(path: Path, marks: Path) -> Path:
     try:
         time.sleep(120)
     except KeyboardInterrupt:
+        time.sleep(0.5)  # to save what there is
         (marks / f"{path}.interrupted").touch()
         raise
     return path
 
 
-def test_ctrl_c_reaches_those_at_work_once_and_nobody_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("waiting_for", ["an item", "results"])
+def test_ctrl_c_reaches_those_at_work_once_and_nobody_else(
+    waiting_for: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> None:
+        wait_for(lambda: len(list(tmp_path.glob("*.begun"))) == 2)
+        time.sleep(0.2)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
     def items() -> Iterator[Path]:
         yield Path("a")
         yield Path("b")
-        wait_for(lambda: len(list(tmp_path.glob("*.begun"))) == 2)
-        raise KeyboardInterrupt
+        if waiting_for == "an item":
+            interrupt()
 
-    with pytest.raises(KeyboardInterrupt):
-        run(items(), partial(long_work, marks=tmp_path), 3)
+    thread = threading.Thread(target=interrupt)
+    if waiting_for == "results":
+        thread.start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(items(), partial(long_work, marks=tmp_path), 3)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert {path.name for path in tmp_path.glob("*.interrupted")} == {"a.interrupted", "b.interrupted"}
     assert capfd.readouterr().err == ""
 
