@@ -95,6 +95,12 @@ def test_another_picture_of_the_same_name_is_told(tmp_path: Path, examples: Path
         assert status == 0 and ("the preprocessed job of another picture" in streams.err) is told
 
 
+def test_a_drawing_without_lines_is_told(tmp_path: Path, examples: Path) -> None:
+    for more, told in (["--pen-only"], True), ([], False):
+        status, streams = invoke("preprocess", examples / "dusk.png", "-o", tmp_path, *more, *SMALL)
+        assert status == 0 and ("--pen-mode adaptive" in streams.err) is told
+
+
 def test_jobs_run_side_by_side(tmp_path: Path, examples: Path) -> None:
     pictures = sorted(examples.glob("*.png"))
     status, streams = invoke("preprocess", *pictures, "-o", tmp_path, "-j", "2", *SMALL)

@@ -104,6 +104,8 @@ def prepare(picture: Picture, settings: PreprocessConfig, out: Path, pen_only: b
         },
     )
     log.info("%s: %d pen paths", name, len(vectors.paths))
+    if pen_only and not vectors.paths:
+        log.warning("%s: nothing to draw was found; --pen-mode adaptive looks for fainter lines", name)
     return JobFolder(folder, job).save()
 
 
