@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -16,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from airbrush_cli import __version__, console
-from airbrush_cli.errors import AirbrushError, ExitStatus
+from airbrush_cli.errors import AirbrushError, ExitStatus, is_interrupt
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +195,9 @@ def root() -> LazyGroup:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its status."""
+    """Run the command line and exit with its status. SIGTERM, of `timeout` for instance, counts as Ctrl-C."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(arguments))
 
 
@@ -216,6 +219,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as exit_:
         return int(exit_.code or 0)
     except Exception as error:
+        if is_interrupt(error):
+            return ExitStatus.INTERRUPTED
         show = getattr(error, "show", None)
         if show is not None and hasattr(error, "exit_code"):
             show(file=streams.stderr)  # wrong usage, in typer's words

@@ -89,11 +89,12 @@ _airbrush() {{
 {chr(10).join(values)}
   esac
   if [[ -n $choices ]]; then COMPREPLY=($(compgen -W "$choices" -- "$cur")); return; fi
-  if [[ -n $takes ]]; then COMPREPLY=($(compgen -f -- "$cur")); return; fi
+  if [[ -n $takes ]]; then local IFS=$'\\n'; COMPREPLY=($(compgen -f -- "$cur")); return; fi
   case "$path" in
 {chr(10).join(words)}
   esac
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  local IFS=$'\\n'
   [[ $cur != -* ]] && COMPREPLY+=($(compgen -f -- "$cur"))
 }}
 complete -o filenames -F _airbrush airbrush

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from airbrush_cli.errors import InputError
+from airbrush_cli.errors import InputError, JobError
 
 if TYPE_CHECKING:
     import rich.console
@@ -58,9 +58,19 @@ class Console:
         return self.stderr.isatty() and not plain
 
     def result(self, text: object) -> None:
-        """Print one result line on standard output, at once."""
-        self.stdout.write(f"{text}\n")
-        self.stdout.flush()
+        """Print one result line on standard output, at once.
+
+        Raises:
+            BrokenPipeError: who reads it has had enough.
+            JobError: it cannot be written, to a full disk for instance.
+        """
+        try:
+            self.stdout.write(f"{text}\n")
+            self.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise JobError(f"standard output: cannot write: {error.strerror or error}") from error
 
     def configure(self, settings: Settings) -> None:
         """Route log records: to standard error for people, and to a file when one is named. May be called again."""

@@ -101,7 +101,7 @@ def read(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a YAML file: it is not UTF-8 text") from error
+        raise InputError(f"{path}: not a text file (UTF-8)") from error
 
 
 def load(path: Path, model: type[M]) -> M:

@@ -28,3 +28,11 @@ class InputError(AirbrushError):
     """What the user gave cannot be used: a missing file, a broken picture, a wrong value (status 2)."""
 
     status = ExitStatus.BAD_INPUT
+
+
+def is_interrupt(error: Exception) -> bool:
+    """Whether an error is Ctrl-C in disguise: numba wraps what a signal raises while compiled code hands over."""
+    inner: BaseException | None = error
+    while isinstance(inner, SystemError):
+        inner = inner.__cause__
+    return isinstance(inner, KeyboardInterrupt)

@@ -27,6 +27,8 @@ class JobFolder:
         Raises:
             InputError: not there, not a manifest, or the files that it was prepared with are gone.
         """
+        if not manifest.exists():
+            raise InputError(f"{manifest}: no such file or folder")
         if manifest.is_dir():
             found = sorted(manifest.glob(f"*{MANIFEST_SUFFIX}"))
             if len(found) != 1:

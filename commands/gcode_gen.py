@@ -25,7 +25,9 @@ def gen(
     manifests: Annotated[
         list[Path] | None, typer.Argument(metavar="[JOB]...", help="Job manifests or folders; else on standard input.")
     ] = None,
-    machine: Annotated[Path | None, typer.Option(metavar="FILE", help="Machine profile.")] = None,
+    machine: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Machine profile; else that of the job's G-code.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write there, not into the job folder.")
     ] = None,
@@ -43,23 +45,22 @@ def gen(
 
     Each job gets <job>_cmy.gcode and <job>_pen.gcode. The same job gives the same bytes.
     """
-    from airbrush_cli import config, streams
+    from airbrush_cli import streams
     from airbrush_cli.errors import InputError
 
     if from_stroke and not out:
         raise InputError("--from-stroke: needs --out, so that the whole job's G-code is not overwritten")
-    profile = machine or config.shipped("machine_grbl_airbrush_v1")
-    work = partial(_work, profile=profile, out=out, order=order, from_stroke=from_stroke, physics=physics)
+    work = partial(_work, machine=machine, out=out, order=order, from_stroke=from_stroke, physics=physics)
     raise typer.Exit(streams.run(streams.paths(manifests), work))
 
 
 def _work(
-    manifest: Path, profile: Path, out: Path | None, order: Order, from_stroke: str | None, physics: Path | None
+    manifest: Path, machine: Path | None, out: Path | None, order: Order, from_stroke: str | None, physics: Path | None
 ) -> Path:
     from airbrush_cli.gcode.job import write_job
     from airbrush_cli.job import JobFolder
 
     folder = write_job(
-        JobFolder.open(manifest), profile, out=out, order=order, resume_from=from_stroke, physics=physics
+        JobFolder.open(manifest), machine, out=out, order=order, resume_from=from_stroke, physics=physics
     )
     return folder.manifest if out else folder.save()

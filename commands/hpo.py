@@ -79,6 +79,11 @@ def hpo(
     from airbrush_cli.learning import search_command
 
     given = {"--pictures": pictures, "--validation": validation}
+    for path in given.values():
+        if path and not path.is_dir():
+            raise InputError(f"{path}: no such folder of pictures")
     flags = [word for name, path in given.items() if path for word in (name, str(path.resolve()))]
     arguments = [*flags, *(trainer or [])]
+    if not any(word.partition("=")[0] == "--pictures" for word in arguments):
+        raise InputError("trials need pictures to train on: name them with --pictures DIR")
     search_command.search(space, config, overrides or [], out, study, storage, workers, trials, minutes, arguments)

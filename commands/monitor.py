@@ -16,8 +16,8 @@ Examples:
   airbrush monitor
   airbrush monitor training --once
   airbrush monitor training --check || mail -s 'airbrush needs you' me
-  airbrush monitor --play training/runs/ppo-20260131-220000 --epoch 40 --speed 50
-  airbrush monitor --play training/runs/ppo-20260131-220000 --save growing.gif
+  airbrush monitor --play training/runs/train-20260131-220000 --epoch 40 --speed 50
+  airbrush monitor --play training/runs/train-20260131-220000 --save growing.gif
 
 Live, ↑ and ↓ choose a run and q quits. Exit status of --check: 0 all is well, 1 there are alerts."""
 

@@ -89,7 +89,7 @@ _airbrush() {
     "airbrush monitor --log-file") choices="" takes=1 ;;
   esac
   if [[ -n $choices ]]; then COMPREPLY=($(compgen -W "$choices" -- "$cur")); return; fi
-  if [[ -n $takes ]]; then COMPREPLY=($(compgen -f -- "$cur")); return; fi
+  if [[ -n $takes ]]; then local IFS=$'\n'; COMPREPLY=($(compgen -f -- "$cur")); return; fi
   case "$path" in
     "airbrush") words="preprocess paint gcode calibrate train hpo monitor --help --version --quiet -q --verbose -v --log-file --json-logs --debug" ;;
     "airbrush preprocess") words="--help --out -o --fit --rotate --pen-mode --trace --fill --pen-only --preview --config --set --jobs -j --quiet -q --verbose -v --log-file --json-logs --debug" ;;
@@ -107,6 +107,7 @@ _airbrush() {
     "airbrush monitor") words="--help --once --yaml --check --interval --play --epoch --from --to --speed --save --report --quiet -q --verbose -v --log-file --json-logs --debug" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  local IFS=$'\n'
   [[ $cur != -* ]] && COMPREPLY+=($(compgen -f -- "$cur"))
 }
 complete -o filenames -F _airbrush airbrush

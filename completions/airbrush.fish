@@ -56,7 +56,7 @@ complete -c airbrush -n '__fish_seen_subcommand_from gcode; and not __fish_seen_
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and not __fish_seen_subcommand_from gen dryrun' -f -a dryrun -d 'Check G-code as the controller will read it.'
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and not __fish_seen_subcommand_from gen dryrun' -l help -d 'Show this message and exit.'
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from gen' -l help -d 'Show this message and exit.'
-complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from gen' -l machine -r -d 'Machine profile.'
+complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from gen' -l machine -r -d 'Machine profile; else that of the job'"'"'s G-code.'
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from gen' -l out -s o -r -d 'Write there, not into the job folder.'
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from gen' -l order -x -a 'keep travel' -d 'Keep the planned order, or cut travel where it changes nothing.'
 complete -c airbrush -n '__fish_seen_subcommand_from gcode; and __fish_seen_subcommand_from gen' -l physics -r -d 'The twin'"'"'s settings that jobs were painted with.'

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from airbrush_cli import app, completions, console, reference
+from airbrush_cli.__main__ import main as start
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "cv2", "numba", "mlflow", "scipy")
@@ -105,6 +106,14 @@ def test_bash_completion_works() -> None:
     ]
 
 
+@pytest.mark.parametrize("words", ["paint a", "paint --config a"])
+def test_bash_completion_keeps_names_with_spaces_whole(words: str, tmp_path: Path) -> None:
+    (tmp_path / "a b.png").touch()
+    ask = f"COMP_WORDS=(airbrush {words}); COMP_CWORD={len(words.split())}; _airbrush"
+    done = shell(f"cd {tmp_path}; source {ROOT}/completions/airbrush.bash; {ask}; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
+    assert done.stdout.splitlines() == ["a b.png"]
+
+
 @pytest.mark.parametrize("command", ["preprocess", "paint", "gcode gen", "gcode dryrun"])
 @pytest.mark.parametrize(
     ("arguments", "stdin", "status"),
@@ -139,6 +148,32 @@ def test_bad_input_is_one_line_each(
     assert set(tmp_path.rglob("*")) == before, "a failed job leaves no file"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ("paint missing", "missing: no such file or folder"),
+        (
+            "paint newer.yaml",
+            "schema must be job.v1 (found job.v9); another version of airbrush wrote it",
+        ),
+        ("paint missing --machine missing.yaml", "missing.yaml: cannot read: No such file or directory"),
+        ("preprocess missing --set render_px.w=99999", "render_px.w: must be at most 16384 (found 99999)"),
+        ("calibrate build-luts missing", "name the filled-in form that `airbrush calibrate gen` wrote"),
+        ("calibrate use missing", "name the folder that `airbrush calibrate build-luts` wrote"),
+        ("train ppo --resume missing", "name the folder of one, such as training/runs/NAME"),
+        ("hpo", "name them with --pictures DIR"),
+        ("hpo --pictures missing", "missing: no such folder of pictures"),
+    ],
+)
+def test_errors_say_what_to_do(arguments: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "newer.yaml").write_text("schema: job.v9\n")
+    status, streams = invoke(*arguments.split())
+    assert (status, streams.out, streams.err.count("\n")) == (2, "", 1)
+    assert remedy in streams.err
+    assert [path.name for path in tmp_path.iterdir()] == ["newer.yaml"]
+
+
 def test_common_options_stand_before_and_after_the_command(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for arguments in (["--log-file", log, "preprocess", "missing"], ["preprocess", "missing", "--log-file", log]):
@@ -152,6 +187,33 @@ def test_common_options_stand_before_and_after_the_command(tmp_path: Path) -> No
     assert "Traceback" in streams.err
     status, streams = invoke("preprocess", "missing", "--log-file", tmp_path)
     assert (status, streams.err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "error"),
+    [
+        ("airbrush preprocess <&-", 2, "error: nothing to do: standard input named no path\n"),
+        ("airbrush --version >&-", 0, ""),
+        ("airbrush nonsense 2>&-", 2, ""),
+        ("airbrush preprocess missing <&- >&- 2>&-", 2, ""),
+        ("airbrush --version > /dev/full", 1, "error: standard output: cannot write: No space left on device\n"),
+    ],
+)
+def test_closed_and_full_streams(command: str, status: int, error: str) -> None:
+    if "/dev/full" in command and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    done = shell(f"{sys.executable} -m {command}".replace("-m airbrush", "-m airbrush_cli"))
+    assert (done.returncode, done.stderr) == (status, error)
+
+
+def test_ctrl_c_while_the_program_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        start()
+    assert ended.value.code == 130
 
 
 def test_a_closed_pipe_ends_quietly(tmp_path: Path, examples: Path) -> None:

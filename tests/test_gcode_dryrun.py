@@ -136,6 +136,15 @@ def test_long_lists_are_cut_and_counted():
 def test_jogs_may_follow_one_another():
     assert not check("$J=G91 X1 F100\n$J=G91 X1 F100\n").errors
     assert [entry["code"] for entry in check("G1 X5 F100\n$J=G91 X1 F100\n").errors] == [8]
+    assert [entry["code"] for entry in check("$C\n$J=G91 X1 F100\n").errors] == [8]
+
+
+def test_g_code_does_not_wait_for_a_jog():
+    text = "$J=G91 X1 F100\n\n; comment\n(comment)\n$G\n$$\nG1 X5 F100\n G4 P1\n!\nnonsense\n$J=X2 F100\nM8\n"
+    report = check(text)
+    assert [(entry["line"], entry["code"]) for entry in report.errors] == [(7, 9), (8, 9), (10, 9), (12, 9)]
+    assert report.bounds_mm["x"] == [1, 2]
+    assert not check("$J=G90 X0 F100\nG1 X5 F100\n").errors  # a jog without a way is none
 
 
 def test_the_controllers_settings_take_the_profiles_place():

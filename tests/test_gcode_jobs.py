@@ -69,9 +69,26 @@ def test_a_job_brings_its_own_machine_along(moved: Path, tmp_path: Path) -> None
     copy = folder.path(folder.job.artifacts.machine_profile_out or "")
     assert files.sha256_file(copy) == folder.job.provenance["gcode"].machine_sha256
 
-    assert invoke("gcode", "gen", moved)[0] == 0
+    status, streams = invoke("gcode", "gen", moved)  # its macros are not in the job, and no other machine will do
+    assert (status, streams.err.count("\n")) == (2, 1) and "--machine" in streams.err
+    assert invoke("gcode", "gen", moved, "--machine", shipped)[0] == 0
     assert JobFolder.open(moved).job.artifacts.machine_profile_out is None
     assert seconds(moved) == usual
+
+
+def test_g_code_again_is_for_the_same_machine(moved: Path) -> None:
+    assert invoke("gcode", "gen", moved, "--machine", config.shipped("machine_airbrush_xy"))[0] == 0
+    before = {path.name: path.read_bytes() for path in moved.glob("*.gcode")}
+    assert invoke("gcode", "gen", moved)[0] == 0
+    assert {path.name: path.read_bytes() for path in moved.glob("*.gcode")} == before
+
+
+def test_colours_that_are_not_painted_yet_are_missed(tmp_path: Path, examples: Path) -> None:
+    prepare = ("preprocess", examples / "harbour_ink.png", "-o", tmp_path, "--set", "render_px={w: 114, h: 160}")
+    for more, missed in (((), True), (("--pen-only",), False)):
+        status, streams = invoke(*prepare, *more)
+        status, streams = invoke("gcode", "gen", stdin=streams.out)
+        assert status == 0 and ("airbrush paint" in streams.err) is missed
 
 
 def test_the_replay_is_measured_against_the_painting(job: Path, tmp_path: Path) -> None:

@@ -253,7 +253,9 @@ def test_wrong_settings_are_one_line(tmp_path: Path) -> None:
         prepare(tmp_path, overrides=["agent.backbone=small"]).open()
     with pytest.raises(InputError, match="began with another environment"):
         prepare(tmp_path, overrides=["env.stroke_cap=7"]).open()
-    status, streams = invoke("hpo", "--storage", "postgresql://me:secret@127.0.0.1:1/x", "--out", tmp_path)
+    status, streams = invoke(
+        "hpo", "--pictures", tmp_path, "--storage", "postgresql://me:secret@127.0.0.1:1/x", "--out", tmp_path
+    )
     assert status == 2
     assert "cannot open" in streams.err and "secret" not in streams.err
 

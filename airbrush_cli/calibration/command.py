@@ -59,8 +59,10 @@ def build_luts(
         profile = config.load("scanner_profile_v1", ScannerProfile, profile_path)
         filled = read_scans(_manifest(source), scans, profile)
         log.info("%s: what the scans gave; correct it if need be, and build from it again", filled)
-    elif source.is_dir():
-        filled = source / FORM
+    else:
+        filled = source / FORM if source.is_dir() else source
+        if not filled.is_file():
+            raise InputError(f"{filled}: not there; name the filled-in form that `airbrush calibrate gen` wrote")
     manifest, measured = form.read(filled, skip_missing)
     luts, verdict = build(measured, manifest, _today(), layering)
     folder = out or store.free_folder(filled.parent)

@@ -55,6 +55,8 @@ def use(tables: Path) -> Path:
         InputError: these are no tables.
     """
     metadata = tables / "metadata.yaml" if tables.is_dir() else tables
+    if not metadata.is_file():
+        raise InputError(f"{metadata}: not there; name the folder that `airbrush calibrate build-luts` wrote")
     luts = load_luts(metadata)
     target = config.user(PHYSICS)
     name = f"{luts.metadata.date or 'undated'}_{luts.sha256[:8]}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from airbrush_cli import config, console, documents, files, pictures
 from airbrush_cli.errors import InputError, JobError
 from airbrush_cli.gcode import dryrun, settings
+from airbrush_cli.gcode.job import profile_of
 from airbrush_cli.job import JobFolder
 from airbrush_cli.schemas.machine import GrblSettings, Machine
 
@@ -71,14 +72,7 @@ class DryRun:
         return None if self.as_yaml else passed_on
 
     def _profile(self, folder: JobFolder | None) -> Machine:
-        copy = folder.job.artifacts.machine_profile_out if folder else None
-        if self.machine:
-            path = self.machine
-        elif folder and copy:
-            path = folder.path(copy)
-        else:
-            name = folder.job.machine_profile if folder else "grbl_airbrush_v1"
-            path = config.shipped(f"machine_{name.replace('.', '_')}")
+        path = self.machine or (profile_of(folder) if folder else config.shipped("machine_grbl_airbrush_v1"))
         return documents.load(path, Machine)
 
     def _check(self, data: bytes, name: str, machine: Machine) -> dryrun.Report:

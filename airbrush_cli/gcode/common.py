@@ -51,7 +51,8 @@ def straight_moves(data, start, line, now, reals, marks, codes, values):
         Where the first line starts that has to be read at length, or the end; the number of the line before it.
     """
     size = len(data) - 1
-    if now[meaning.INVERSE] or now[meaning.INCHES] or marks[meaning.CHECKING]:
+    jogging = marks[meaning.MOVING] == meaning.JOGGING
+    if now[meaning.INVERSE] or now[meaning.INCHES] or marks[meaning.CHECKING] or jogging:
         return start, line
     relative = now[meaning.RELATIVE] != 0
     origin_x = f32(reals[meaning.WCS] + reals[meaning.G92])

@@ -27,7 +27,7 @@ HOME_1, HOME_2, SYSTEMS = 6, 7, 8  # rows of the table of coordinate systems: G5
 # Counters and flags that last: our own markers first, then the reader's.
 SECTION, STROKE, INK, MOVING, CHECKING, ROW, MARKS = 0, 1, 2, 3, 4, 5, 6
 
-JOGGING = 2  # MOVING during a jog, which takes further jogs
+JOGGING = 2  # MOVING during a jog: further jogs are taken, G-code is not
 
 NO_AXES, NON_MODAL, MOVES, TOOL_LENGTH = range(4)
 # Non-modal commands: G4, G10, G28, G30, G53, G92 by their numbers; G28.1, G30.1 and G92.1 are ten more.
@@ -260,7 +260,8 @@ def execute(
                     return _fail(grbl.TRAVEL, 88 + k)
         if axis_words:
             emit(grbl.FEED, np.int64(0), v[_X], v[_Y], v[_Z], feed, 0.0, want, marks, line, codes, values)
-            marks[MOVING] = JOGGING
+            if v[_X] != reals[AT] or v[_Y] != reals[AT + 1] or v[_Z] != reals[AT + 2]:
+                marks[MOVING] = JOGGING
             reals[AT], reals[AT + 1], reals[AT + 2] = v[_X], v[_Y], v[_Z]
         return 0
 

@@ -28,7 +28,7 @@ PROFILE_COPY = "machine.yaml"
 
 def write_job(
     folder: JobFolder,
-    machine_path: Path,
+    machine_path: Path | None = None,
     *,
     out: Path | None = None,
     order: Order = "keep",
@@ -39,7 +39,7 @@ def write_job(
 
     Args:
         folder: the job; its manifest is updated, not yet saved.
-        machine_path: the machine's profile.
+        machine_path: the machine's profile; that of the job's G-code, or the default one, if None.
         out: a folder to write to in place of the job's; the manifest then stays as it is.
         order: keep the planned order, or cut travel where the picture allows it.
         resume_from: id of the stroke to restart a stopped job from.
@@ -53,6 +53,13 @@ def write_job(
         InputError: the strokes, the pen layer or the profile cannot be used.
         JobError: a stroke leaves the machine's work area, or a file cannot be written.
     """
+    if machine_path is None:
+        machine_path = profile_of(folder)
+        if folder.job.artifacts.machine_profile_out:  # a copy without its macros
+            raise InputError(
+                f"{folder.manifest}: its G-code is for {folder.job.machine_profile}, which is none of the shipped "
+                "machines; name its profile with --machine"
+            )
     machine = documents.load(machine_path, Machine)
     texts = macros.load(machine, machine_path.parent)
     name = folder.job.job
@@ -72,6 +79,8 @@ def write_job(
         text = writer.write_strokes(array, ids, machine, header, macros=texts, resume_from=resume_from)
         files.write_text(target / f"{name}_cmy.gcode", text)
         artifacts["cmy_gcode_out"] = f"{name}_cmy.gcode"
+    elif texts.air_on is not None and not _pen_only(folder):
+        log.warning("%s: has no strokes yet, so no G-code for colours; `airbrush paint` plans them", folder.manifest)
     if texts.pen_down is not None and resume_from is None:
         path = folder.path(folder.job.inputs.pen_layer_path)
         header = [*made_by, f"pen {files.sha256_file(path)}"]
@@ -91,6 +100,17 @@ def write_job(
         artifacts=folder.job.artifacts.model_copy(update=artifacts),
         provenance={**folder.job.provenance, "gcode": made},
     )
+
+
+def _pen_only(folder: JobFolder) -> bool:
+    prepared = folder.job.provenance.get("preprocess")
+    return prepared is not None and prepared.options.get("pen_only") is True
+
+
+def profile_of(folder: JobFolder) -> Path:
+    """Return the machine profile that a job's G-code was written for: its own copy, or a shipped one."""
+    copy = folder.job.artifacts.machine_profile_out
+    return folder.path(copy) if copy else config.shipped(f"machine_{folder.job.machine_profile.replace('.', '_')}")
 
 
 def _shipped_bytes(profile: str) -> bytes | None:

@@ -39,6 +39,7 @@ ERRORS = {
     5: "homing is not enabled ($22)",
     6: "the step pulse must last at least 3 µs",
     8: "the controller must be idle for this, and it is moving",
+    9: "during a jog, the controller takes no G-code",
     10: "soft limits need homing ($22)",
     11: f"the line is longer than the {grbl.LINE_BUFFER - 1} characters that GRBL holds",
     15: "the jog leaves the machine's travel",
@@ -189,6 +190,9 @@ def _read(data, settings, now, reals, systems, marks, codes, values, errors, str
                     elif error == 0:
                         started = False
                     break
+            if marks[meaning.MOVING] == meaning.JOGGING:
+                error, fault = grbl.LOCKED, i
+                continue
             if kind != grbl.LETTER:
                 error, fault = grbl.BAD_LETTER, i
                 continue

@@ -93,13 +93,13 @@ def command(text, size, settings, marks):
     if size == 1:
         return 0, 0, -1
     if second == J_:
-        if moving and moving != meaning.JOGGING:
+        if (moving and moving != meaning.JOGGING) or marks[meaning.CHECKING]:
             return grbl.NOT_IDLE, 0, -1
         return (0, 3, -1) if third == EQUALS else (grbl.BAD_STATEMENT, 0, -1)
     if second in (DOLLAR, G_, C_, X_):
         if size > 2:
             return grbl.BAD_STATEMENT, 0, -1
-        if moving and second in (DOLLAR, C_):
+        if (moving and second == C_) or (moving and moving != meaning.JOGGING and second == DOLLAR):
             return grbl.NOT_IDLE, 0, -1
         if second == C_:
             marks[meaning.CHECKING] = 1 - marks[meaning.CHECKING]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from airbrush_cli import __version__, documents, files, pictures
+from airbrush_cli.errors import InputError
 from airbrush_cli.imaging.fit import fit_page
 from airbrush_cli.imaging.layers import separate_layers
 from airbrush_cli.imaging.load import load_image
-from airbrush_cli.job import JobFolder, job_name
+from airbrush_cli.job import MANIFEST_SUFFIX, JobFolder, job_name
 from airbrush_cli.pen import trace_mask
 from airbrush_cli.pen.draw import draw_over
 from airbrush_cli.pen.svg import to_svg
@@ -72,6 +74,8 @@ def prepare(picture: Picture, settings: PreprocessConfig, out: Path, pen_only: b
     target = np.full_like(page, 255) if pen_only else layers.target
 
     folder = out / name
+    digest = files.sha256_file(image)
+    _warn_of_another(folder / f"{name}{MANIFEST_SUFFIX}", digest)
     pictures.write_png(folder / "target.png", target)
     documents.save(vectors, folder / "pen.yaml")
     files.write_text(folder / "pen.svg", to_svg(vectors))
@@ -80,7 +84,7 @@ def prepare(picture: Picture, settings: PreprocessConfig, out: Path, pen_only: b
         job=name,
         inputs=Inputs(
             source_image=image.name,
-            source_sha256=files.sha256_file(image),
+            source_sha256=digest,
             target_image_path="target.png",
             pen_layer_path="pen.yaml",
         ),
@@ -100,4 +104,16 @@ def prepare(picture: Picture, settings: PreprocessConfig, out: Path, pen_only: b
         },
     )
     log.info("%s: %d pen paths", name, len(vectors.paths))
+    if pen_only and not vectors.paths:
+        log.warning("%s: nothing to draw was found; --pen-mode adaptive looks for fainter lines", name)
     return JobFolder(folder, job).save()
+
+
+def _warn_of_another(manifest: Path, digest: str) -> None:
+    """Say so where another picture of the same name was prepared before: its job is gone now."""
+    if not manifest.is_file():
+        return
+    with contextlib.suppress(InputError):
+        before = documents.load(manifest, Job)
+        if before.inputs.source_sha256 != digest:
+            log.warning("%s: takes the place of the %s job of another picture", manifest, before.state)

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from airbrush_cli import config, documents, files
 from airbrush_cli.errors import AirbrushError, InputError
 from airbrush_cli.learning import plans, report, targets, tracking
-from airbrush_cli.learning.run import Run
+from airbrush_cli.learning.run import RECORD, Run
 from airbrush_cli.learning.targets import Target
 from airbrush_cli.learning.trainer import Material, Place, Trainer
 from airbrush_cli.metrics import Lpips
@@ -87,6 +87,8 @@ def resume(folder: Path) -> Path:
     Raises:
         InputError: not a run that can be gone on with: it still runs, or its pictures have changed.
     """
+    if not (folder / RECORD).is_file():
+        raise InputError(f"{folder}: not a run; name the folder of one, such as training/runs/NAME")
     settings = documents.load(folder / "config" / f"{_TRAIN}.yaml", Train)
     environment = documents.load(folder / "config" / f"{_ENVIRONMENT}.yaml", Environment)
     sources = documents.load(folder / "config" / f"{_SOURCES}.yaml", Sources)

@@ -42,7 +42,7 @@ def search(
     try:
         best = run(prepared, workers, screen)
     except KeyboardInterrupt:
-        log.warning("interrupted; `airbrush hpo --study %s` goes on", prepared.name)
+        log.warning("interrupted; the same command with --study %s goes on", prepared.name)
         raise
     finally:
         if screen:

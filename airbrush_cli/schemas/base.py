@@ -22,8 +22,11 @@ class Document(Model):
     @classmethod
     def _check_schema(cls, data: Any) -> Any:
         if isinstance(data, dict) and "schema" in data:
-            if data["schema"] != cls.SCHEMA:
-                raise ValueError(f"schema must be {cls.SCHEMA} (found {data['schema']})")
+            found = str(data["schema"])
+            if found != cls.SCHEMA:
+                same_kind = found.rpartition(".")[0] == cls.SCHEMA.rpartition(".")[0]
+                remedy = "; another version of airbrush wrote it, and can read it" if same_kind else ""
+                raise ValueError(f"schema must be {cls.SCHEMA} (found {found}){remedy}")
             return {key: value for key, value in data.items() if key != "schema"}
         if isinstance(data, dict):
             raise ValueError(f"schema: {cls.SCHEMA} is missing: is this the right kind of file?")
@@ -50,13 +53,14 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, le=16384)]  # of a raster: A4 at 2000 dpi
 
 
 class SizePx(Model):
     """A raster size in pixels."""
 
-    w: Count
-    h: Count
+    w: Side
+    h: Side
 
     @property
     def wh(self) -> tuple[int, int]:
