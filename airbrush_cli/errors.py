@@ -30,7 +30,7 @@ class InputError(AirbrushError):
     status = ExitStatus.BAD_INPUT
 
 
-def is_interrupt(error: Exception) -> bool:
+def is_interrupt(error: BaseException) -> bool:
     """Whether an error is Ctrl-C in disguise: numba wraps what a signal raises while compiled code hands over."""
     inner: BaseException | None = error
     while isinstance(inner, SystemError):

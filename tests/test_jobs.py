@@ -18,6 +18,7 @@ import yaml
 
 from airbrush_cli import documents
 from airbrush_cli.job import JobFolder
+from airbrush_cli.painter.plan import Planner
 from airbrush_cli.schemas.stroke import StrokesDocument
 from airbrush_cli.twin.model import BackendError, Twin
 from tests.test_app import invoke
@@ -192,6 +193,42 @@ def test_ctrl_c_keeps_the_best_so_far(number: signal.Signals, side_by_side: int,
     assert out.strip() == str(job / painted.name)
     assert JobFolder.open(job).job.state == "partial"
     assert (job / "strokes.yaml").exists()
+
+
+def _wrapped() -> SystemError:
+    """What numba makes of Ctrl-C while compiled code hands its result over."""
+    error = SystemError("returned a result with an exception set")
+    error.__cause__ = KeyboardInterrupt()
+    return error
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), _wrapped()])
+def test_an_early_ctrl_c_leaves_the_better_painting(
+    interrupt: BaseException, painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = tmp_path / painted.parent.name
+    shutil.copytree(painted.parent, job)
+    before = {path.name: path.read_bytes() for path in job.iterdir()}
+
+    def run(self: Planner) -> np.ndarray:
+        raise interrupt
+
+    monkeypatch.setattr(Planner, "run", run)
+    status, streams = invoke("paint", job)
+    assert status == 130 and "stays" in streams.err
+    assert {path.name: path.read_bytes() for path in job.iterdir()} == before
+    (job / "strokes.yaml").unlink()  # nothing to go back to: what there is is saved
+    assert invoke("paint", job)[0] == 130
+    assert JobFolder.open(job).job.state == "partial"
+
+
+def test_strokes_are_saved_before_what_may_fail(painted: Path, tmp_path: Path) -> None:
+    job = tmp_path / painted.parent.name
+    shutil.copytree(painted.parent, job)
+    (job / "strokes.yaml").unlink()
+    (tmp_path / "frames").write_text("a file where a folder is wanted")
+    assert invoke("paint", job, *QUICK, "--frames", tmp_path / "frames")[0] == 1
+    assert (job / "strokes.yaml").exists() and JobFolder.open(job).job.state == "painted"
 
 
 def test_a_failing_gpu_leaves_what_there_was(painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def summary(painted: Painted) -> str:
         f"{figures.psnr:.2f} dB",
         f"SSIM {figures.ssim:.3f}",
         lpips,
-        f"{painted.metrics.spray_hours:.1f} h of spraying",
+        f"{painted.metrics.spray_hours or 0.0:.1f} h of spraying",
         f"planned in {painted.seconds:.0f} s",
     ]
     if painted.metrics.out_of_gamut:

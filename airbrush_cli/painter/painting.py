@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli import __version__, colour, config, documents, files, metrics, pictures
-from airbrush_cli.errors import InputError
+from airbrush_cli.errors import InputError, is_interrupt
 from airbrush_cli.gcode.job import write_job
 from airbrush_cli.imaging.load import load_image
 from airbrush_cli.job import JobFolder
@@ -86,6 +86,7 @@ def paint_job(
         what was written; `partial` says that Ctrl-C came before the end.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C came while the painting was worse than one that the job had; that one stays.
         InputError: the manifest or one of its files cannot be used.
         JobError: the files cannot be written, the machine cannot paint them, or the GPU failed (what there was until
             then is saved as partial).
@@ -116,9 +117,10 @@ def paint_job(
     log.debug("%s: planning", folder.job.job)
     try:
         strokes = planner.run()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        if not is_interrupt(error):
+            raise
         partial = True
-        log.warning("%s: interrupted; keeping the best so far", folder.job.job)
         strokes = planner.finish()
     except BackendError as error:
         # Another backend must not refine in its place: the step in flight is dropped, and the CPU writes what there is.
@@ -130,15 +132,6 @@ def paint_job(
     painting_cmy = colour.linear_to_srgb8(light)
     painting = draw_over(painting_cmy, pen)
     paper_target = draw_over(target, pen)
-    ids = [f"s{number:04d}" for number in range(1, len(strokes) + 1)]
-    stroke_file = stroke.to_yaml(strokes, ids, stroke.StrokeMetadata(luts_sha256=luts.sha256, seed=settings.seed))
-    files.write_text(folder.path("strokes.yaml"), stroke_file)
-    pictures.write_png(folder.path("painting_cmy.png"), painting_cmy)
-    pictures.write_png(folder.path("painting.png"), painting)
-    pictures.write_png(folder.path("heatmap.png"), heatmap(strokes, twin, size))
-    if options.frames:
-        write_frames(strokes, twin, size, options.frames / folder.job.job, options.frames_every)
-
     measured = Metrics(
         strokes=len(strokes),
         colour=figures(painting_cmy, target, lpips),
@@ -149,6 +142,18 @@ def paint_job(
         reachable_psnr=_psnr(painting_cmy, colour.linear_to_srgb8(mapped.linear)),
     )
     seconds = time.monotonic() - started
+    if partial and not failure:
+        if _better_before(folder, measured):
+            log.warning("%s: interrupted; the painting that was there is better, and stays", folder.job.job)
+            raise KeyboardInterrupt
+        log.warning("%s: interrupted; keeping the best so far", folder.job.job)
+
+    ids = [f"s{number:04d}" for number in range(1, len(strokes) + 1)]
+    stroke_file = stroke.to_yaml(strokes, ids, stroke.StrokeMetadata(luts_sha256=luts.sha256, seed=settings.seed))
+    files.write_text(folder.path("strokes.yaml"), stroke_file)
+    pictures.write_png(folder.path("painting_cmy.png"), painting_cmy)
+    pictures.write_png(folder.path("painting.png"), painting)
+    pictures.write_png(folder.path("heatmap.png"), heatmap(strokes, twin, size))
     folder = folder.update(
         state="partial" if partial else "painted",
         passes=(
@@ -169,12 +174,21 @@ def paint_job(
             "paint": _provenance(settings, options, twin, seconds),
         },
     )
+    saved = folder.save()  # before what may fail: nothing that was paid for is lost
+    if options.frames:
+        write_frames(strokes, twin, size, options.frames / folder.job.job, options.frames_every)
     if options.gcode:
-        folder = write_job(folder, _machine_path(settings, options.config_path))
-    saved = folder.save()
+        saved = write_job(folder, _machine_path(settings, options.config_path)).save()
     if failure:
         raise BackendError(f"{failure}; the strokes until then are in {saved}, marked partial") from failure
     return Painted(saved, measured, partial, seconds)
+
+
+def _better_before(folder: JobFolder, measured: Metrics) -> bool:
+    """Whether the job has a finished painting that is nearer to its target."""
+    before = folder.job.metrics
+    whole = folder.job.state == "painted" and folder.path("strokes.yaml").exists()
+    return bool(whole and before and (before.colour.psnr or 0.0) > (measured.colour.psnr or 0.0))
 
 
 def load_physics(settings: PaintSettings, config_path: Path) -> Luts:
