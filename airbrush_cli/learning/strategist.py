@@ -69,7 +69,8 @@ def load_policy(path: Path, device: str = "cpu") -> Trained:
     except ValidationError as error:
         raise InputError(f"{path}: not a strategist: {error.error_count()} settings are wrong") from error
     except Exception as error:  # a damaged file fails in many ways
-        raise InputError(f"{path}: not a trained strategist: {' '.join(str(error).split())[:120]}") from error
+        why = f": {error}" if type(error) is ValueError else ""
+        raise InputError(f"{path}: not a trained strategist, as checkpoints/best.pt of a run is{why}") from error
     return Trained(network.eval().to(device), environment)
 
 
