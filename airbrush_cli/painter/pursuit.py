@@ -22,8 +22,8 @@ from airbrush_cli.twin.cpu import share
 
 # Half the length of the first straight piece of a line (px), the directions tried for it.
 _HALF, _DIRECTIONS = 4, 12
-# Then a line grows from both its ends by steps (px), each in the best of so many directions that differ by so much
-# (radians), until for so many steps it has gained nothing.
+# Then a line grows from both its ends by steps (px), each in that of so many directions to either side, so far apart
+# (radians), in which this step and the next would gain most, until for so many steps it has gained nothing.
 _STEP, _TURNS, _TURN, _PATIENCE = 2, 2, 0.25, 6
 # Steps from the first piece to an end of a line, at most.
 _MOST = 80
@@ -204,7 +204,8 @@ def _grow(maps, width, square, low, high, x, y, heading, sums, steps, side, colo
         for turn in range(-_TURNS, _TURNS + 1):
             angle = heading + turn * _TURN
             trial[:] = 0.0
-            _add(maps, width, x + _STEP * np.cos(angle), y + _STEP * np.sin(angle), trial, 1.0)
+            for step in (_STEP, 2 * _STEP):
+                _add(maps, width, x + step * np.cos(angle), y + step * np.sin(angle), trial, 1.0)
             gain = trial[0] + colour[0] * trial[1] + colour[1] * trial[2] + colour[2] * trial[3]
             if gain > most:
                 most, ahead = gain, angle
