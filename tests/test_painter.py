@@ -166,7 +166,7 @@ def test_newcomers_beyond_the_number_of_strokes_leave_an_interrupted_plan() -> N
     planner = Planner(target, Twin(LUTS), ErrorStrategist(LUTS), settings, WorkClock(800), observe=interrupt)
     with pytest.raises(KeyboardInterrupt):
         planner.run()
-    assert most == 75  # a quarter more, to be judged
+    assert 60 < most <= 66  # up to a tenth more, to be judged
     assert 0 < len(planner.finish()) <= 60
 
 

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 # Reference milliseconds (two cores) of one step: fixed, per thousand strokes, per megapixel, per both.
 _STEP_WORK = (2.0, 5.0, 12.0, 30.0)
 _PERCEPTION_WORK = 420.0  # per megapixel
+_PROPOSAL_WORK = (155.0, 110.0)  # per megapixel, per thousand strokes wanted
 
 # However short the budget, the schedule takes so many steps: enough for a rough painting.
 _LEAST_STEPS = 40
@@ -186,6 +187,8 @@ class Planner:
     def _add(self, canvas: NDArray[np.float32], count: int, spacing: float, scale: float) -> None:
         target = self._level(scale)[0]
         self._technician.add(self._strategist.propose(target, canvas, count, spacing, self._generator))
+        pixels, wanted = _PROPOSAL_WORK
+        self._clock.spend(pixels * target.size / 3e6 + wanted * count / 1000)
 
     def _select(self, scale: float, twin: Twin | None = None) -> None:
         """Take out the strokes whose loss would be felt least, until there are no more than may be."""

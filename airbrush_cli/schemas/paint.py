@@ -45,12 +45,12 @@ class Steps(Model):
 
 
 class Reseed(Model):
-    """More strokes come than there may be, where the error is large; those that show least then go."""
+    """More strokes come than there may be, where they gain most; those that show least then go."""
 
     at: tuple[
         Unit, ...
     ] = ()  # moments at which they come, as shares of the time for colour; before it the last are judged
-    share: Unit = 0.25  # how many come, of all strokes
+    share: Unit = 0.1  # how many come, of all strokes
     steps: Count = 10  # at least between two such moments: on a slow machine, or in a short time, there are fewer
     until: Unit = 0.85  # moment from which there are no more than there may be
 
@@ -62,7 +62,7 @@ class Finish(Model):
     after: NonNegative = 10.0  # seconds of the budget that colour gets at least, if that leaves a fifth of it
     levels: list[Level]
     net: Literal["alex", "vgg", "squeeze"] = "alex"
-    weight: NonNegative = 0.009  # of LPIPS beside the mean squared error
+    weight: NonNegative = 0.006  # of LPIPS beside the mean squared error
     every: Count = 5  # steps between fresh LPIPS gradients
 
 
