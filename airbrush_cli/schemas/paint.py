@@ -62,7 +62,7 @@ class Finish(Model):
     after: NonNegative = 10.0  # seconds of the budget that colour gets at least, if that leaves a fifth of it
     levels: list[Level]
     net: Literal["alex", "vgg", "squeeze"] = "alex"
-    weight: NonNegative = 0.006  # of LPIPS beside the mean squared error
+    weight: NonNegative = 0.0045  # of LPIPS beside the mean squared error
     every: Count = 5  # steps between fresh LPIPS gradients
 
 

@@ -30,7 +30,9 @@ def bench_painter(seconds: float, paths: list[Path]) -> None:
         f"\nPainting with `--time {seconds:g}`, whole command, colour layer against target.png, and against the colours"
     )
     print("of it that the inks reach\n")
-    print("| picture | PSNR dB | of reachable | SSIM | LPIPS (alex) | strokes | seconds |\n" + "| --- " * 7 + "|")
+    print(
+        "| picture | PSNR dB | of reachable | SSIM | LPIPS (alex) | strokes | hours | seconds |\n" + "| --- " * 8 + "|"
+    )
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:
@@ -51,6 +53,7 @@ def bench_painter(seconds: float, paths: list[Path]) -> None:
                     figures.ssim,
                     figures.lpips or np.nan,
                     measured.strokes,
+                    measured.spray_hours or np.nan,
                     spent,
                 )
             )
@@ -59,8 +62,8 @@ def bench_painter(seconds: float, paths: list[Path]) -> None:
 
 
 def _row(name: str, values: tuple[float, ...]) -> str:
-    psnr, reachable, ssim, lpips, strokes, spent = values
-    return f"| {name} | {psnr:.2f} | {reachable:.2f} | {ssim:.3f} | {lpips:.3f} | {strokes:.0f} | {spent:.1f} |"
+    psnr, reachable, ssim, lpips, strokes, hours, spent = values
+    return f"| {name} | {psnr:.2f} | {reachable:.2f} | {ssim:.3f} | {lpips:.3f} | {strokes:.0f} | {hours:.1f} | {spent:.1f} |"
 
 
 if __name__ == "__main__":
