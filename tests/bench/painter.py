@@ -63,7 +63,8 @@ def bench_painter(seconds: float, paths: list[Path]) -> None:
 
 def _row(name: str, values: tuple[float, ...]) -> str:
     psnr, reachable, ssim, lpips, strokes, hours, spent = values
-    return f"| {name} | {psnr:.2f} | {reachable:.2f} | {ssim:.3f} | {lpips:.3f} | {strokes:.0f} | {hours:.1f} | {spent:.1f} |"
+    fidelity = f"{psnr:.2f} | {reachable:.2f} | {ssim:.3f} | {lpips:.3f}"
+    return f"| {name} | {fidelity} | {strokes:.0f} | {hours:.1f} | {spent:.1f} |"
 
 
 if __name__ == "__main__":
