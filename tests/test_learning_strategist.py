@@ -93,6 +93,21 @@ def test_any_size_and_several_strokes_at_a_time(policy: Path) -> None:
     assert (found >= LOW).all() and (found <= HIGH).all()
 
 
+def test_beyond_its_count_it_goes_on_as_in_the_second_half() -> None:
+    """Strokes after the last one that it was trained for get homes of the second half again, not one home for all."""
+    settings = environment("strokes_per_step=2", "observation={strokes_left: true}")
+    torch.manual_seed(0)
+    network = StrategistNetwork(settings, AGENT, Compute(precision="fp32"))
+    white = np.ones((48, 34, 3), np.float32)
+    found = PolicyStrategist(Trained(network, settings), LUTS).propose(
+        white, white, 24, float(np.sqrt(210 * 297 / 24)), np.random.default_rng(0)
+    )
+    middles = found[:, :8].reshape(24, 4, 2).mean(axis=1)
+    again, other = (np.linalg.norm(middles[12:18] - before, axis=1).mean() for before in (middles[6:12], middles[:6]))
+    assert again < 0.5 * other
+    assert len(np.unique(middles[12:].round(), axis=0)) >= 6
+
+
 def test_who_paints(policy: Path) -> None:
     assert isinstance(make_strategist(LUTS), ErrorStrategist)
     assert isinstance(make_strategist(LUTS, policy), PolicyStrategist)
