@@ -188,7 +188,8 @@ class Trainer:
             part_steps=self.place.part_steps + strokes,
             epoch=self.place.epoch + 1,
         )
-        row = {"epoch": self.place.epoch, **row, **self._validate(), "steps_per_second": strokes / spent}
+        last = self.place.step >= settings.total_steps
+        row = {"epoch": self.place.epoch, **row, **self._validate(last), "steps_per_second": strokes / spent}
         if self._env.canvases.device.type == "cuda":
             row["gpu_memory_peak_mb"] = torch.cuda.max_memory_allocated() / 2**20
         best = row.get("val_lpips", math.inf) < self.place.best
@@ -196,17 +197,16 @@ class Trainer:
             self.place = replace(self.place, best=row["val_lpips"], waited=0)
         elif "val_lpips" in row:
             self.place = replace(self.place, waited=self.place.waited + 1)
-        last = self.place.step >= settings.total_steps
         # The row first: what a checkpoint holds is in the curve, and rows after it are cut off when it is gone on from.
         self._run.log(self.place.step, **row)
         if best or last or self.stop or self.place.epoch % settings.logging.checkpoint_interval == 0:
             self._save(best, row)
         return row
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self, last: bool) -> dict[str, float]:
         settings = self._material.settings
         pictured = self.place.epoch % settings.logging.save_interval == 0
-        if not pictured and self.place.epoch % settings.validation.every:
+        if not pictured and not last and self.place.epoch % settings.validation.every:
             return {}
         cap = self._material.environment.stroke_cap
         count = settings.validation.strokes or cap
