@@ -213,7 +213,10 @@ def test_ctrl_c_keeps_the_study(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(program)
     root = str(Path(__file__).parents[1])
     searching = subprocess.Popen(
-        [sys.executable, str(tmp_path / "program.py"), str(tmp_path), ""], env={**os.environ, "PYTHONPATH": root}
+        [sys.executable, str(tmp_path / "program.py"), str(tmp_path), ""],
+        env={**os.environ, "PYTHONPATH": root},
+        # A shell that runs the tests in the background makes them ignore the signal, and so its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     folder = tmp_path / "studies" / "night"
     wait_for(lambda: any(folder.glob("trials/0000/runs/*/run.yaml")))

@@ -93,19 +93,23 @@ def test_any_size_and_several_strokes_at_a_time(policy: Path) -> None:
     assert (found >= LOW).all() and (found <= HIGH).all()
 
 
-def test_beyond_its_count_it_goes_on_as_in_the_second_half() -> None:
-    """Strokes after the last one that it was trained for get homes of the second half again, not one home for all."""
-    settings = environment("strokes_per_step=2", "observation={strokes_left: true}")
+def test_beyond_its_count_the_built_in_strategist_goes_on() -> None:
+    """Its own strokes first, as many as it was trained for; then what the built-in one sees on the canvas with them."""
+    settings = environment("strokes_per_step=2", "observation={strokes_left: true}")  # 12 strokes
     torch.manual_seed(0)
     network = StrategistNetwork(settings, AGENT, Compute(precision="fp32"))
-    white = np.ones((48, 34, 3), np.float32)
-    found = PolicyStrategist(Trained(network, settings), LUTS).propose(
-        white, white, 24, float(np.sqrt(210 * 297 / 24)), np.random.default_rng(0)
-    )
-    middles = found[:, :8].reshape(24, 4, 2).mean(axis=1)
-    again, other = (np.linalg.norm(middles[12:18] - before, axis=1).mean() for before in (middles[6:12], middles[:6]))
-    assert again < 0.5 * other
-    assert len(np.unique(middles[12:].round(), axis=0)) >= 6
+    strategist = PolicyStrategist(Trained(network, settings), LUTS)
+    linear, white = colour.srgb8_to_linear(picture(1)), np.ones((48, 34, 3), np.float32)
+    own = strategist.propose(linear, white, 12, float(np.sqrt(210 * 297 / 12)), np.random.default_rng(0))
+    spacing = float(np.sqrt(210 * 297 / 24))
+    more = strategist.propose(linear, white, 24, spacing, np.random.default_rng(0))
+    canvas = Twin(LUTS, "cpu").render(own, (34, 48))
+    rest = ErrorStrategist(LUTS).propose(linear, canvas, 12, spacing, np.random.default_rng(0))
+    assert len(own) == 12 and len(rest)
+    assert np.allclose(more[:12], own) and np.allclose(more[12:], rest, atol=1e-3)
+    assert (white == 1.0).all()
+    after = strategist.propose(linear, canvas, 12, spacing, np.random.default_rng(0))
+    assert np.allclose(after, rest, atol=1e-3)
 
 
 def test_who_paints(policy: Path) -> None:

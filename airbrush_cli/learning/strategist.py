@@ -19,6 +19,7 @@ from airbrush_cli.errors import InputError
 from airbrush_cli.learning import actions
 from airbrush_cli.learning.canvases import extra_channels
 from airbrush_cli.learning.network import StrategistNetwork
+from airbrush_cli.painter.strategist import ErrorStrategist
 from airbrush_cli.schemas.environment import Environment
 from airbrush_cli.schemas.training import Agent, Compute
 from airbrush_cli.twin import render
@@ -77,6 +78,8 @@ def load_policy(path: Path, device: str = "cpu") -> Trained:
 class PolicyStrategist:
     """Proposes strokes one after another, each on a canvas that has those before it.
 
+    Beyond as many as it was trained for, the built-in strategist goes on: what it never saw it does badly.
+
     Args:
         trained: from `load_policy`.
         luts: look-up tables.
@@ -86,6 +89,7 @@ class PolicyStrategist:
     def __init__(self, trained: Trained, luts: Luts, page_mm: tuple[float, float] = units.A4_MM) -> None:
         self._network, self._settings = trained.network, trained.environment
         self._luts, self._page = luts, page_mm
+        self._beyond = ErrorStrategist(luts, page_mm)
 
     def propose(
         self,
@@ -95,32 +99,34 @@ class PolicyStrategist:
         spacing_mm: float,
         generator: np.random.Generator,
     ) -> NDArray[np.float64]:
-        """See `painter.strategist.Strategist`. The same canvas always gets the same strokes.
+        """See `painter.strategist.Strategist`. The network gives the same canvas the same strokes.
 
         The network knows how many strokes are left of those that it was trained for. The spacing says how many there
-        will be on the page after this round, so it says at which one this round begins. Beyond what it was trained for
-        it goes on as in the second half of a painting.
+        will be on the page after this round, so it says at which one this round begins.
         """
         resolutions = self._settings.resolutions
         wanted = _planar(_shrunk(target, resolutions.render_px.wh))
         light = np.ascontiguousarray(_shrunk(canvas, resolutions.render_px.wh))
         total = round(self._page[0] * self._page[1] / spacing_mm**2)
         first = max(0, total - count)
+        own = min(count, max(0, self._settings.stroke_cap - first))
         device = next(self._network.parameters()).device
         found: list[NDArray[np.float64]] = []
-        while len(found) < count:
+        while len(found) < own:
             seen = self._observe(wanted, _planar(light), first + len(found)).to(device)
             with torch.inference_mode():
                 proposed = self._network(seen)[0].cpu().numpy()
             strokes = actions.to_strokes(proposed)[0]
             render.paint_in_place(strokes, self._luts, light, self._page)
             found.extend(strokes)
-        return np.array(found[:count]).reshape(-1, actions.SIZE)
+        strokes = np.array(found[:own]).reshape(-1, actions.SIZE)
+        if own == count:
+            return strokes
+        page = np.array(canvas, np.float32, order="C")
+        render.paint_in_place(strokes, self._luts, page, self._page)
+        return np.vstack([strokes, self._beyond.propose(target, page, count - own, spacing_mm, generator)])
 
     def _observe(self, wanted: Tensor, there: Tensor, painted: int) -> Tensor:
-        cap = self._settings.stroke_cap
-        if painted >= cap:
-            painted = cap // 2 + (painted - cap) % max(1, cap - cap // 2)
         width, height = self._settings.resolutions.obs_px.wh
         state = torch.cat([wanted, there, (wanted - there).abs()])[None]
         seen = functional.interpolate(state, (height, width), mode="area")
