@@ -104,27 +104,33 @@ class PolicyStrategist:
         The network knows how many strokes are left of those that it was trained for. The spacing says how many there
         will be on the page after this round, so it says at which one this round begins.
         """
-        resolutions = self._settings.resolutions
-        wanted = _planar(_shrunk(target, resolutions.render_px.wh))
-        light = np.ascontiguousarray(_shrunk(canvas, resolutions.render_px.wh))
         total = round(self._page[0] * self._page[1] / spacing_mm**2)
         first = max(0, total - count)
         own = min(count, max(0, self._settings.stroke_cap - first))
+        strokes = self._think(target, canvas, first, own) if own else np.empty((0, actions.SIZE))
+        if own == count:
+            return strokes
+        page = np.array(canvas, np.float32, order="C")
+        render.paint_in_place(strokes, self._luts, page, self._page)
+        return np.vstack([strokes, self._beyond.propose(target, page, count - own, spacing_mm, generator)])
+
+    def _think(
+        self, target: NDArray[np.float32], canvas: NDArray[np.float32], first: int, count: int
+    ) -> NDArray[np.float64]:
+        """Return the network's next strokes, (count, 15), on a canvas that has `first` of them."""
+        resolutions = self._settings.resolutions
+        wanted = _planar(_shrunk(target, resolutions.render_px.wh))
+        light = np.ascontiguousarray(_shrunk(canvas, resolutions.render_px.wh))
         device = next(self._network.parameters()).device
         found: list[NDArray[np.float64]] = []
-        while len(found) < own:
+        while len(found) < count:
             seen = self._observe(wanted, _planar(light), first + len(found)).to(device)
             with torch.inference_mode():
                 proposed = self._network(seen)[0].cpu().numpy()
             strokes = actions.to_strokes(proposed)[0]
             render.paint_in_place(strokes, self._luts, light, self._page)
             found.extend(strokes)
-        strokes = np.array(found[:own]).reshape(-1, actions.SIZE)
-        if own == count:
-            return strokes
-        page = np.array(canvas, np.float32, order="C")
-        render.paint_in_place(strokes, self._luts, page, self._page)
-        return np.vstack([strokes, self._beyond.propose(target, page, count - own, spacing_mm, generator)])
+        return np.array(found[:count])
 
     def _observe(self, wanted: Tensor, there: Tensor, painted: int) -> Tensor:
         width, height = self._settings.resolutions.obs_px.wh

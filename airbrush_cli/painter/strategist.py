@@ -1,4 +1,4 @@
-"""Strategists: where strokes come from. The one here needs no training: it looks where the error is largest."""
+"""Strategists: where strokes come from. The one here needs no training: it finds what takes most of the error off."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Strategist(Protocol):
             target: (H, W, 3) linear RGB.
             canvas: (H, W, 3) linear RGB, what is on the paper so far.
             count: how many are wanted.
-            spacing_mm: distance between strokes of this round; their size follows from it.
+            spacing_mm: distance between strokes of this round.
             generator: source of randomness.
         """
         ...
