@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Reference milliseconds (two cores) of one step: fixed, per thousand strokes, per megapixel, per both.
-_STEP_WORK = (2.0, 5.0, 12.0, 30.0)
-_PERCEPTION_WORK = 420.0  # per megapixel
+_STEP_WORK = (4.0, 10.0, 16.0, 34.0)
+_PERCEPTION_WORK = 450.0  # per megapixel
 _PROPOSAL_WORK = (155.0, 110.0)  # per megapixel, per thousand strokes wanted
 
 # However short the budget, the schedule takes so many steps: enough for a rough painting.
@@ -85,6 +85,8 @@ class Planner:
         perception: perceptual distance, or None to do without.
         observe: called after every step.
         climb_mm_s: how fast the nozzle can rise and sink.
+        photograph: (H, W, 3) sRGB in 0..255, the target before it was mapped into the gamut: what the finish compares
+            with, because who looks at the painting does. The target if None.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Planner:
         perception: Perception | None = None,
         observe: Observer | None = None,
         climb_mm_s: float = np.inf,
+        photograph: NDArray[np.uint8] | None = None,
     ) -> None:
         self._climb = climb_mm_s
         self._twin, self._strategist, self._settings, self._clock = twin, strategist, settings, clock
@@ -106,7 +109,9 @@ class Planner:
         steps = settings.steps
         self._technician = Technician(twin.luts, StepSizes(steps.position, steps.width, steps.speed, steps.ink))
         self._target = target
+        self._photograph = photograph
         self._levels: dict[float, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        self._goals: dict[float, NDArray[np.float32]] = {}
         self._perceived: NDArray[np.float32] | None = None
         self._since_perceived = 0
 
@@ -159,10 +164,20 @@ class Planner:
         if scale not in self._levels:
             height, width = self._target.shape[:2]
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            linear = self._target if scale == 1 else cv2.resize(self._target, size, interpolation=cv2.INTER_AREA)
-            srgb = colour.linear_to_srgb(np.clip(linear, 0, 1)).astype(np.float32)
-            self._levels[scale] = (linear.astype(np.float32), srgb)
+            # Each is averaged in its own scale: the mean of sRGB values is what the squared error of all is least for.
+            full = self._target, colour.linear_to_srgb(np.clip(self._target, 0, 1))
+            linear, srgb = (cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_AREA) for values in full)
+            self._levels[scale] = (linear, srgb)
         return self._levels[scale]
+
+    def _goal(self, scale: float) -> NDArray[np.float32]:
+        """What the finish compares with, at a scale: sRGB."""
+        if self._photograph is None:
+            return self._level(scale)[1]
+        if scale not in self._goals:
+            srgb = self._photograph.astype(np.float32) / 255
+            self._goals[scale] = cv2.resize(srgb, self._size(scale), interpolation=cv2.INTER_AREA)
+        return self._goals[scale]
 
     def _size(self, scale: float) -> tuple[int, int]:
         height, width = self._level(scale)[0].shape[:2]
@@ -204,13 +219,14 @@ class Planner:
         self._spend(scale)
 
     def _step(self, moment: _Moment) -> None:
-        _, srgb = self._level(moment.scale)
+        goal = self._goal(moment.scale) if moment.finishing else self._level(moment.scale)[1]
         picture, tape = self._twin.forward(self.strokes, self._size(moment.scale))
-        error, gradient = srgb_mse(picture, srgb)
+        error, gradient = srgb_mse(picture, goal)
+        # Prices are shares of the error: what is minimised is log(error) + weight LPIPS + hour hours, times the error.
         if self._perception and moment.finishing:
-            gradient += self._settings.finish.weight * self._perception_gradient(picture)
+            gradient += self._settings.finish.weight * error * self._perception_gradient(picture)
         by_strokes = self._twin.backward(tape, gradient)
-        by_strokes[:, SPEED] += self._settings.hour / 3600.0 * pace.by_speed(self.strokes)
+        by_strokes[:, SPEED] += self._settings.hour * error / 3600.0 * pace.by_speed(self.strokes)
         self._technician.step(by_strokes, moment.rate)
         self._technician.strokes = pace.climbable(self.strokes, self._climb)
         self._spend(moment.scale)
