@@ -173,6 +173,17 @@ def new_app() -> typer.Typer:
     return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
+def settings_option(help_text: str) -> Any:
+    """Return the option of a settings file: one that is there, or the name of a shipped one."""
+    return typer.Option(metavar="FILE", callback=_settings_file, help=help_text)
+
+
+def _settings_file(path: Path | None) -> Path | None:
+    from airbrush_cli import config
+
+    return config.find(path) if path else None
+
+
 _EPILOG = """\b
 Example:
   airbrush preprocess photo.png | airbrush paint | airbrush gcode dryrun

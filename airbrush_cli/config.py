@@ -21,17 +21,32 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def shipped(name: str) -> Path:
-    """Return the path of a default config, `name` as in `paint` or `sim/physics_v1`.
+    """Return the path of a default config, `name` as in `paint`, `paint.yaml` or `sim/physics_v1`.
 
     Raises:
         InputError: nothing of that name is shipped.
     """
     folder = Path(str(resources.files("airbrush_cli.configs")))
-    path = folder / f"{name}.yaml"
+    path = folder / f"{name.removesuffix('.yaml')}.yaml"
     if not path.is_file():
         known = sorted(str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.yaml"))
-        raise InputError(f"{name}: no such default config; shipped are {', '.join(known)}")
+        raise InputError(f"{name}: no such file, and no such default config; in {folder} are {', '.join(known)}")
     return path
+
+
+def find(path: Path) -> Path:
+    """Return the path itself if something is there, else that of the default config of the name.
+
+    Raises:
+        InputError: there is neither.
+    """
+    return path if path.exists() or path.is_absolute() else shipped(str(path))
+
+
+def beside(config: Path, name: str) -> Path:
+    """Return the file that a config names: relative to the config, or, failing that, a default config."""
+    path = config.parent / name
+    return path if path.is_file() or Path(name).is_absolute() else shipped(name)
 
 
 def user(name: str) -> Path:

@@ -25,18 +25,14 @@ def gen(
     manifests: Annotated[
         list[Path] | None, typer.Argument(metavar="[JOB]...", help="Job manifests or folders; else on standard input.")
     ] = None,
-    machine: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Machine profile; else that of the job's G-code.")
-    ] = None,
+    machine: Annotated[Path | None, root.settings_option("Machine profile; else that of the job's G-code.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write there, not into the job folder.")
     ] = None,
     order: Annotated[
         Order, typer.Option(help="Keep the planned order, or cut travel where it changes nothing.")
     ] = "keep",
-    physics: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The twin's settings that jobs were painted with.")
-    ] = None,
+    physics: Annotated[Path | None, root.settings_option("The twin's settings that jobs were painted with.")] = None,
     from_stroke: Annotated[
         str | None, typer.Option(metavar="ID", help="Restart a stopped job from this stroke; needs --out.")
     ] = None,

@@ -46,15 +46,13 @@ def paint(
     ] = True,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
     gcode: Annotated[bool, typer.Option("--gcode/--no-gcode", help="Write G-code too.")] = True,
-    machine: Annotated[Path | None, typer.Option(metavar="FILE", help="Machine profile for the G-code.")] = None,
+    machine: Annotated[Path | None, root.settings_option("Machine profile for the G-code.")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Show the painting growing in the terminal.")] = False,
     frames: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the painting as it grows: DIR/JOB/0025.png …")
     ] = None,
     frames_every: Annotated[int, typer.Option(min=1, metavar="K", help="Strokes between frames.")] = 25,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings in place of configs/paint.yaml.")
-    ] = None,
+    config: Annotated[Path | None, root.settings_option("Settings in place of the shipped paint.yaml.")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")
     ] = None,

@@ -131,3 +131,16 @@ def test_overrides() -> None:
         config.load("paint", PaintSettings, None, ["strokes.x=1"])
     with pytest.raises(InputError, match="no such default config"):
         config.shipped("nothing")
+
+
+def test_a_name_is_a_file_or_a_default_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("train_small", "train_small.yaml", "sim/physics_v1"):
+        assert config.find(Path(name)) == config.shipped(name)
+        assert config.beside(tmp_path / "mine.yaml", name) == config.shipped(name)
+    (tmp_path / "train_small.yaml").touch()
+    assert config.find(Path("train_small.yaml")) == Path("train_small.yaml")
+    assert config.beside(tmp_path / "mine.yaml", "train_small.yaml") == tmp_path / "train_small.yaml"
+    with pytest.raises(InputError, match=r"^mine\.yaml: no such file, .*, paint, "):
+        config.find(Path("mine.yaml"))
+    assert config.find(tmp_path / "train.yaml") == tmp_path / "train.yaml"  # its reader says that it is not there

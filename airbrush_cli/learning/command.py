@@ -54,8 +54,8 @@ def start(sources: Sources, config_path: Path | None, overrides: Sequence[str], 
     of_training = [text for text in overrides if not text.startswith("env.")]
     settings = config.load("train", Train, config_path, of_training)
     base = config_path or config.shipped("train")
-    environment = config.load("env_airbrush_v1", Environment, _beside(base, settings.env_config), of_environment)
-    physics_path = _beside(base, settings.sim_config)
+    environment = config.load("env_airbrush_v1", Environment, config.beside(base, settings.env_config), of_environment)
+    physics_path = config.beside(base, settings.sim_config)
     physics = documents.load(physics_path, PhysicsConfig)
     tables = luts_path(physics, physics_path)
     luts = load_luts(tables)
@@ -261,12 +261,6 @@ def _lpips(settings: Train) -> Lpips:
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"device {device}: torch sees no CUDA device here; --device cpu trains without")
     return Lpips(settings.lpips.net, device=device)
-
-
-def _beside(config_path: Path, name: str) -> Path:
-    """Return the file that a config names: relative to the config, or, failing that, one of the shipped ones."""
-    path = config_path.parent / name
-    return path if path.is_file() or Path(name).is_absolute() else config.shipped(str(Path(name).with_suffix("")))
 
 
 def _flat(settings: BaseModel, prefix: str = "") -> dict[str, int | float | bool | str]:

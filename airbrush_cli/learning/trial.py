@@ -249,9 +249,7 @@ def resolved(settings: Train, path: Path) -> dict[str, Any]:
     """Return complete settings as plain data, their paths absolute: they will lie in another folder than `path`."""
     data = settings.model_dump(mode="json", exclude_none=True)
     for name in _PATHS:
-        beside = path.parent / data[name]
-        found = beside if beside.is_file() else config.shipped(str(Path(data[name]).with_suffix("")))
-        data[name] = str(found.resolve())
+        data[name] = str(config.beside(path, data[name]).resolve())
     return data
 
 

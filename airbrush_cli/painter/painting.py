@@ -193,12 +193,14 @@ def _better_before(folder: JobFolder, measured: Metrics) -> bool:
 
 def load_physics(settings: PaintSettings, config_path: Path) -> Luts:
     """Load the look-up tables that the settings' physics file names; its path is relative to the settings' file."""
-    return configured_luts(_beside(config_path, settings.physics))
+    return configured_luts(config.beside(config_path, settings.physics))
 
 
 def load_backend(settings: PaintSettings, config_path: Path) -> Backend:
     """Return the backend that the settings' physics file asks for."""
-    return documents.load(configured_physics(_beside(config_path, settings.physics)), PhysicsConfig).rasterizer.backend
+    return documents.load(
+        configured_physics(config.beside(config_path, settings.physics)), PhysicsConfig
+    ).rasterizer.backend
 
 
 def figures(picture: NDArray[np.uint8], target: NDArray[np.uint8], lpips: metrics.Lpips | None) -> Figures:
@@ -237,14 +239,8 @@ def write_frames(strokes: NDArray[np.float64], twin: Twin, size: tuple[int, int]
         pictures.write_png(folder / f"{number:04d}.png", colour.linear_to_srgb8(canvas))
 
 
-def _beside(config_path: Path, name: str) -> Path:
-    """Return the file that a config names: relative to the config, or, failing that, one of the shipped ones."""
-    path = config_path.parent / name
-    return path if path.is_file() or Path(name).is_absolute() else config.shipped(str(Path(name).with_suffix("")))
-
-
 def _machine_path(settings: PaintSettings, config_path: Path) -> Path:
-    return _beside(config_path, settings.machine)
+    return config.beside(config_path, settings.machine)
 
 
 def _clock(settings: PaintSettings, options: Options, started: float) -> Clock:
