@@ -232,10 +232,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if is_interrupt(error):
             return ExitStatus.INTERRUPTED
-        show = getattr(error, "show", None)
-        if show is not None and hasattr(error, "exit_code"):
-            show(file=streams.stderr)  # wrong usage, in typer's words
-            return error.exit_code
+        usage: Any = error
+        if hasattr(usage, "show") and hasattr(usage, "exit_code"):
+            usage.message = usage.message.removeprefix("Value error, ")  # pydantic's, which says nothing
+            usage.show(file=streams.stderr)  # wrong usage, in typer's words
+            return int(usage.exit_code)
         _say_error(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)")
         return ExitStatus.JOB_FAILED
 

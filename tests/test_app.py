@@ -175,6 +175,12 @@ def test_errors_say_what_to_do(arguments: str, remedy: str, tmp_path: Path, monk
     assert [path.name for path in tmp_path.iterdir()] == ["newer.yaml"]
 
 
+def test_a_wrong_choice_is_told_what_is_allowed() -> None:
+    status, streams = invoke("paint", "--effort", "fast")
+    assert status == 2
+    assert streams.err.endswith("'--effort': 'fast' is not one of 'draft', 'standard', 'best'.\n")
+
+
 def test_common_options_stand_before_and_after_the_command(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for arguments in (["--log-file", log, "preprocess", "missing"], ["preprocess", "missing", "--log-file", log]):
