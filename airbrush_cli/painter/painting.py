@@ -67,7 +67,7 @@ class Painted:
 
 
 def paint_job(
-    manifest: Path,
+    folder: JobFolder,
     settings: PaintSettings,
     options: Options,
     started: float,
@@ -76,7 +76,7 @@ def paint_job(
     """Paint a job and write its files.
 
     Args:
-        manifest: of a preprocessed job.
+        folder: a preprocessed job.
         settings: paint.yaml with overrides.
         options: the rest of what was asked for.
         started: `time.monotonic()` at which the job's budget of seconds began.
@@ -87,11 +87,10 @@ def paint_job(
 
     Raises:
         KeyboardInterrupt: Ctrl-C came while the painting was worse than one that the job had; that one stays.
-        InputError: the manifest or one of its files cannot be used.
+        InputError: one of the job's files cannot be used.
         JobError: the files cannot be written, the machine cannot paint them, or the GPU failed (what there was until
             then is saved as partial).
     """
-    folder = JobFolder.open(manifest)
     target = load_image(folder.path(folder.job.inputs.target_image_path))
     size = folder.job.resolutions.render_px.wh
     if (target.shape[1], target.shape[0]) != size:
@@ -276,7 +275,7 @@ def _provenance(settings: PaintSettings, options: Options, twin: Twin, seconds: 
         seconds=round(seconds, 2),
         options={
             "strokes": settings.strokes,
-            "effort": settings.effort,
+            "effort": settings.effort if options.seconds is None else None,
             "time": options.seconds,
             "policy_sha256": files.sha256_file(options.policy) if options.policy else None,
             "strategist": options.strategist,
