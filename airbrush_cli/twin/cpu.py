@@ -12,7 +12,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from airbrush_cli.errors import is_interrupt
 from airbrush_cli.schemas.luts import Layering
 from airbrush_cli.twin import binning, kernels
 from airbrush_cli.twin.strokes import Polylines
@@ -42,12 +41,7 @@ def share(task: Callable[[int], _R], tasks: int) -> list[_R]:
     """Call task(0) ... task(tasks - 1) on all workers and return what they return; the kernels release the GIL."""
     if tasks > 1 and workers() > 1:
         return list(_pool(os.getpid(), workers()).map(task, range(tasks)))
-    try:
-        return [task(index) for index in range(tasks)]
-    except SystemError as error:
-        if is_interrupt(error):
-            raise KeyboardInterrupt from error  # lest who keeps the best so far on Ctrl-C does not know it
-        raise
+    return [task(index) for index in range(tasks)]
 
 
 @dataclass(frozen=True, eq=False)
