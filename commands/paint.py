@@ -65,21 +65,19 @@ def paint(
     so far.
     """
     from airbrush_cli import config as configs
-    from airbrush_cli import documents, streams
-    from airbrush_cli.gcode import macros
+    from airbrush_cli import streams
+    from airbrush_cli.gcode.profile import Profile
     from airbrush_cli.painter.painting import Options
-    from airbrush_cli.schemas.machine import Machine
 
-    given = {"strokes": strokes, "effort": effort, "seed": seed, "machine": machine and machine.resolve()}
+    given = {"strokes": strokes, "effort": effort, "seed": seed}
     flags = [f"{key}={value}" for key, value in given.items() if value is not None]
     settings = configs.load("paint", PaintSettings, config, [*(overrides or []), *flags])
-    if machine and gcode:
-        macros.load(documents.load(machine, Machine), machine.parent)  # its faults are told now, not at the end
     options = Options(
         config_path=config or configs.shipped("paint"),
         seconds=time,
         device=device,
         gcode=gcode,
+        machine=Profile.load(machine) if machine else None,
         frames=frames,
         frames_every=frames_every,
         policy=policy,

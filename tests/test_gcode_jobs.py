@@ -71,16 +71,30 @@ def test_a_job_brings_its_own_machine_along(moved: Path, tmp_path: Path) -> None
 
     status, streams = invoke("gcode", "gen", moved)  # its macros are not in the job, and no other machine will do
     assert (status, streams.err.count("\n")) == (2, 1) and "--machine" in streams.err
+    assert str(moved) in streams.err
+    before = documents.read(moved / f"{folder.job.job}_manifest.yaml")
+    status, streams = invoke("paint", moved)  # nor is the job's machine changed unasked, and it is told before painting
+    assert (status, streams.err.count("\n")) == (2, 1) and "--machine" in streams.err
+    assert documents.read(moved / f"{folder.job.job}_manifest.yaml") == before
     assert invoke("gcode", "gen", moved, "--machine", shipped)[0] == 0
     assert JobFolder.open(moved).job.artifacts.machine_profile_out is None
     assert seconds(moved) == usual
 
 
 def test_g_code_again_is_for_the_same_machine(moved: Path) -> None:
-    assert invoke("gcode", "gen", moved, "--machine", config.shipped("machine_airbrush_xy"))[0] == 0
+    assert invoke("gcode", "gen", moved, "--machine", "machine_airbrush_xy")[0] == 0
     before = {path.name: path.read_bytes() for path in moved.glob("*.gcode")}
     assert invoke("gcode", "gen", moved)[0] == 0
     assert {path.name: path.read_bytes() for path in moved.glob("*.gcode")} == before
+    paint = ("paint", moved, "--strokes", 5, "--effort", "draft", "--set", "work.draft=50")
+    for more, machine in (
+        ([], "airbrush_xy"),
+        (["--set", "machine=machine_pen_plotter.yaml"], "pen_plotter"),
+        (["--machine", "machine_grbl_airbrush_v1"], "grbl_airbrush_v1"),
+    ):
+        status, streams = invoke(*paint, *more)
+        assert status == 0, streams.err
+        assert JobFolder.open(moved).job.machine_profile == machine
 
 
 def test_colours_that_are_not_painted_yet_are_missed(tmp_path: Path, examples: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from airbrush_cli import config, console, documents, files, pictures
 from airbrush_cli.errors import InputError, JobError
 from airbrush_cli.gcode import dryrun, settings
-from airbrush_cli.gcode.job import profile_of
+from airbrush_cli.gcode.profile import Profile
 from airbrush_cli.job import JobFolder
 from airbrush_cli.schemas.machine import GrblSettings, Machine
 
@@ -72,8 +72,9 @@ class DryRun:
         return None if self.as_yaml else passed_on
 
     def _profile(self, folder: JobFolder | None) -> Machine:
-        path = self.machine or (profile_of(folder) if folder else config.shipped("machine_grbl_airbrush_v1"))
-        return documents.load(path, Machine)
+        if folder and not self.machine:
+            return Profile.of(folder).machine
+        return documents.load(self.machine or config.shipped("machine_grbl_airbrush_v1"), Machine)
 
     def _check(self, data: bytes, name: str, machine: Machine) -> dryrun.Report:
         controller: GrblSettings | None = None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from airbrush_cli import __version__, colour, config, documents, files, metrics, pictures
 from airbrush_cli.errors import InputError, is_interrupt
 from airbrush_cli.gcode.job import write_job
+from airbrush_cli.gcode.profile import Profile
 from airbrush_cli.imaging.load import load_image
 from airbrush_cli.job import JobFolder
 from airbrush_cli.painter import pace
@@ -29,8 +30,7 @@ from airbrush_cli.pen.draw import draw_over
 from airbrush_cli.schemas import stroke
 from airbrush_cli.schemas.job import Figures, Metrics, Pass, Provenance
 from airbrush_cli.schemas.luts import Backend, PhysicsConfig
-from airbrush_cli.schemas.machine import Machine
-from airbrush_cli.schemas.paint import PaintSettings
+from airbrush_cli.schemas.paint import DEFAULT_MACHINE, PaintSettings
 from airbrush_cli.schemas.pen_vectors import PenVectors
 from airbrush_cli.twin.luts import Luts, configured_luts, configured_physics
 from airbrush_cli.twin.model import BackendError, Twin
@@ -49,6 +49,7 @@ class Options:
     seconds: float | None = None  # budget for the whole job
     device: str = "auto"
     gcode: bool = True
+    machine: Profile | None = None  # in place of the settings' and the job's own
     frames: Path | None = None
     frames_every: int = 25
     policy: Path | None = None  # a trained strategist in place of the built-in one
@@ -97,6 +98,7 @@ def paint_job(
         path = folder.path(folder.job.inputs.target_image_path)
         raise InputError(f"{path}: is {target.shape[1]}x{target.shape[0]}, but the manifest says {size[0]}x{size[1]}")
     pen = documents.load(folder.path(folder.job.inputs.pen_layer_path), PenVectors)
+    profile = _profile(folder, settings, options)
     luts = load_physics(settings, options.config_path)
     twin = Twin(luts, options.device, load_backend(settings, options.config_path))
     mapped = map_to_gamut(target, luts)
@@ -107,7 +109,7 @@ def paint_job(
     if options.technician:
         clock = _clock(settings, options, started)
         perception = LpipsGradient(lpips, target) if lpips else None
-        climb = documents.load(_machine_path(settings, options.config_path), Machine).feeds.max_z_mm_s
+        climb = profile.machine.feeds.max_z_mm_s
         planner = Planner(mapped.linear, twin, strategist, settings, clock, perception, observe, climb)
     else:
         planner = Sketch(mapped.linear, twin, strategist, settings)
@@ -177,7 +179,7 @@ def paint_job(
     if options.frames:
         write_frames(strokes, twin, size, options.frames / folder.job.job, options.frames_every)
     if options.gcode:
-        saved = write_job(folder, _machine_path(settings, options.config_path)).save()
+        saved = write_job(folder, profile).save()
     if failure:
         raise BackendError(f"{failure}; the strokes until then are in {saved}, marked partial") from failure
     return Painted(saved, measured, partial, seconds)
@@ -238,8 +240,19 @@ def write_frames(strokes: NDArray[np.float64], twin: Twin, size: tuple[int, int]
         pictures.write_png(folder / f"{number:04d}.png", colour.linear_to_srgb8(canvas))
 
 
-def _machine_path(settings: PaintSettings, config_path: Path) -> Path:
-    return config.beside(config_path, settings.machine)
+def _profile(folder: JobFolder, settings: PaintSettings, options: Options) -> Profile:
+    """Return the machine's profile: as asked for, else the settings', of which the default gives way to the job's own.
+
+    Raises:
+        InputError: it cannot be used, or G-code is asked for and its macros are missing.
+    """
+    if options.machine:
+        return options.machine
+    path = config.beside(options.config_path, settings.machine)
+    profile = Profile.of(folder) if path == config.shipped(DEFAULT_MACHINE) else Profile.load(path)
+    if options.gcode:
+        profile.texts()  # it is told now, not at the end
+    return profile
 
 
 def _clock(settings: PaintSettings, options: Options, started: float) -> Clock:
