@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import signal
@@ -209,6 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status. SIGTERM, of `timeout` for instance, counts as Ctrl-C."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # paths are bytes, of any encoding, and come out as they came
     sys.exit(run(arguments))
 
 

@@ -223,6 +223,22 @@ def test_ctrl_c_while_the_program_is_loaded(monkeypatch: pytest.MonkeyPatch) -> 
     assert ended.value.code == 130
 
 
+def test_names_that_are_not_utf_8_go_through_pipes(tmp_path: Path, examples: Path) -> None:
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.png")).symlink_to(examples / "dusk.png")
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    airbrush = f"{sys.executable} -m airbrush_cli.app"
+    command = (
+        f"printf 'caf\\351.png\\n' | {airbrush} preprocess -o $'\\377' --set 'render_px={{w: 57, h: 80}}'"
+        f" --log-file log | {airbrush} gcode gen -q && cat $'\\377'/caf/*_manifest.yaml"
+    )
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True)
+    manifest, _, text = done.stdout.partition(b"\n")
+    assert manifest == b"\xff/caf/caf_manifest.yaml"
+    assert "source_image: caf\ufffd.png" in text.decode()
+
+
 def test_a_closed_pipe_ends_quietly(tmp_path: Path, examples: Path) -> None:
     picture = next(examples.glob("*.png"))
     done = shell(f"set -o pipefail; airbrush preprocess {picture} {picture} -q -o {tmp_path} | true")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,8 @@ def test_a_name_is_a_file_or_a_default_config(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(InputError, match=r"^mine\.yaml: no such file, .*, paint, "):
         config.find(Path("mine.yaml"))
     assert config.find(tmp_path / "train.yaml") == tmp_path / "train.yaml"  # its reader says that it is not there
+
+
+def test_a_name_that_is_not_utf_8_is_no_text() -> None:
+    with pytest.raises(InputError, match="not UTF-8"):
+        documents.dump({"pictures": os.fsdecode(b"caf\xe9")})

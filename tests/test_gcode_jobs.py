@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -111,6 +112,13 @@ def test_the_replay_is_measured_against_the_painting(job: Path, tmp_path: Path) 
     assert [found["replay_psnr_db"] > 40 for found in yaml.safe_load_all(streams.out)] == [True, True]
     assert "replay_psnr_db" not in invoke("gcode", "dryrun", job, "--yaml")[1].out
     assert (tmp_path / "replay.png").exists()
+
+
+def test_a_folder_of_any_name_is_replayed(job: Path, tmp_path: Path) -> None:
+    odd = Path(shutil.copytree(job.parent, tmp_path / os.fsdecode(b"caf\xe9")))
+    status, streams = invoke("gcode", "dryrun", odd, "--render", tmp_path / "replay.png", "--yaml")
+    assert status == 0, streams.err
+    assert all(found["replay_psnr_db"] > 40 for found in yaml.safe_load_all(streams.out))
 
 
 def test_one_picture_is_not_written_over_another(job: Path, moved: Path, tmp_path: Path) -> None:

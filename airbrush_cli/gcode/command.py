@@ -56,9 +56,11 @@ class DryRun:
             names = [name for name in (artifacts.cmy_gcode_out, artifacts.pen_gcode_out) if name]
             if not names:
                 raise InputError(f"{path}: the job has no G-code yet; run `airbrush gcode gen` on it")
-            sources = {str(folder.path(name)): files.read_bytes(folder.path(name), MAX_BYTES) for name in names}
+            sources = {
+                files.readable(folder.path(name)): files.read_bytes(folder.path(name), MAX_BYTES) for name in names
+            }
         else:
-            sources = {str(path): files.read_bytes(path, MAX_BYTES)}
+            sources = {files.readable(path): files.read_bytes(path, MAX_BYTES)}
         machine = self._profile(folder)
         reports = [self._check(data, name, machine) for name, data in sources.items()]
         if self.render:
