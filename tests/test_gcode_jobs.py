@@ -114,6 +114,16 @@ def test_the_replay_is_measured_against_the_painting(job: Path, tmp_path: Path) 
     assert (tmp_path / "replay.png").exists()
 
 
+def test_a_machine_that_cannot_paint_leaves_no_colours(moved: Path) -> None:
+    plotter = ("gcode", "gen", moved, "--machine", "machine_pen_plotter")
+    assert invoke(*plotter)[0] == 0
+    artifacts = JobFolder.open(moved).job.artifacts
+    assert artifacts.pen_gcode_out and artifacts.cmy_gcode_out is None  # which was another machine's
+    assert invoke("gcode", "dryrun", moved)[0] == 0
+    status, streams = invoke(*plotter, "--from-stroke", "b", "--out", moved / "rest")
+    assert (status, streams.err.count("\n")) == (2, 1) and "no strokes" in streams.err
+
+
 def test_a_folder_of_any_name_is_replayed(job: Path, tmp_path: Path) -> None:
     odd = Path(shutil.copytree(job.parent, tmp_path / os.fsdecode(b"caf\xe9")))
     status, streams = invoke("gcode", "dryrun", odd, "--render", tmp_path / "replay.png", "--yaml")

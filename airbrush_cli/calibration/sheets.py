@@ -54,6 +54,8 @@ def write_sheets(layout: CalibrationLayout, profile: Profile, luts: Luts, out: P
     if form_path.is_file() and form.is_filled(documents.read(form_path)):
         raise InputError(f"{form_path}: holds measurements already; write other sheets to another folder (--out)")
     machine, texts = profile.machine, profile.texts()
+    if texts.air_on is None:
+        raise InputError(f"machine {profile.name}: has no macro air_on, so it cannot spray the sheets")
     sheets = plan(layout, machine, luts)
     seconds = {}
     for sheet in sheets:

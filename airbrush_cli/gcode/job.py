@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli import __version__, documents, files
+from airbrush_cli.errors import InputError
 from airbrush_cli.gcode import writer
 from airbrush_cli.gcode.order import for_travel, trip
 from airbrush_cli.gcode.profile import Profile
@@ -51,7 +52,7 @@ def write_job(
         the job, its manifest naming the files. A profile that is none of the shipped ones is copied into the job.
 
     Raises:
-        InputError: the strokes, the pen layer or the profile cannot be used.
+        InputError: the strokes, the pen layer or the profile cannot be used, or there are no strokes to restart from.
         JobError: a stroke leaves the machine's work area, or a file cannot be written.
     """
     profile = profile or Profile.of(folder)
@@ -59,8 +60,11 @@ def write_job(
     name = folder.job.job
     target = out or folder.folder
     made_by = [f"airbrush {__version__}", f"job {name}", f"machine {profile.name}"]
-    artifacts: dict[str, str | None] = {}
+    # What this machine cannot do, another may have been named for.
+    artifacts: dict[str, str | None] = {"cmy_gcode_out": None, "pen_gcode_out": None}
     strokes = next((part.strokes_path for part in folder.job.passes if part.strokes_path), None)
+    if resume_from and (strokes is None or texts.air_on is None):
+        raise InputError(f"{folder.manifest}: has no strokes that the machine {profile.name} could go on with")
     if strokes and texts.air_on is not None:
         path = folder.path(strokes)
         document = documents.load(path, StrokesDocument)
