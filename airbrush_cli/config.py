@@ -61,7 +61,7 @@ def default(name: str) -> Path:
     return path if path.is_file() else shipped(name)
 
 
-def load(name: str, model: type[M], file: Path | None = None, overrides: Sequence[str] = ()) -> M:
+def load(name: str, model: type[M], file: Path | None = None, overrides: Sequence[str] = (), prefix: str = "") -> M:
     """Load a config.
 
     Args:
@@ -69,6 +69,7 @@ def load(name: str, model: type[M], file: Path | None = None, overrides: Sequenc
         model: its contract.
         file: a file that takes the default's place.
         overrides: texts of the form `key.key=value`, the value in YAML, applied in order.
+        prefix: of the overrides that are for this config; the others are left out.
 
     Raises:
         InputError: names the file and line, or the override, that is wrong.
@@ -78,14 +79,14 @@ def load(name: str, model: type[M], file: Path | None = None, overrides: Sequenc
     data = documents.parse(text, str(path))
     origins: dict[documents.Location, str] = {}
     if isinstance(data, dict):
-        for override in overrides:
-            location = _override(data, override)
+        for override in [text for text in overrides if text.startswith(prefix)]:
+            location = _override(data, override, prefix)
             origins[location] = f"--set {override}"
     return documents.validate(data, model, str(path), text, origins)
 
 
-def _override(data: dict[str, Any], override: str) -> documents.Location:
-    key, sign, value = override.partition("=")
+def _override(data: dict[str, Any], override: str, prefix: str) -> documents.Location:
+    key, sign, value = override.removeprefix(prefix).partition("=")
     steps = tuple(key.strip().split("."))
     if not sign or not all(steps):
         raise InputError(f"--set {override}: must have the form key.key=value")

@@ -161,6 +161,7 @@ def test_bad_input_is_one_line_each(
         ("preprocess missing --set render_px.w=99999", "render_px.w: must be at most 16384 (found 99999)"),
         ("calibrate build-luts missing", "name the filled-in form that `airbrush calibrate gen` wrote"),
         ("calibrate use missing", "name the folder that `airbrush calibrate build-luts` wrote"),
+        ("monitor --play .", "name the folder of one, such as training/runs/NAME"),
         ("train ppo --resume missing", "name the folder of one, such as training/runs/NAME"),
         ("hpo", "name them with --pictures DIR"),
         ("hpo --pictures missing", "missing: no such folder of pictures"),

@@ -130,6 +130,9 @@ def test_overrides() -> None:
         config.load("paint", PaintSettings, None, ["strokes"])
     with pytest.raises(InputError, match=r"strokes is a single value"):
         config.load("paint", PaintSettings, None, ["strokes.x=1"])
+    assert config.load("paint", PaintSettings, None, ["seed=x", "my.strokes=12"], "my.").strokes == 12
+    with pytest.raises(InputError, match=r"--set my\.strokes=0: strokes: must be at least 1"):
+        config.load("paint", PaintSettings, None, ["my.strokes=0"], "my.")
     with pytest.raises(InputError, match="no such default config"):
         config.shipped("nothing")
 

@@ -355,6 +355,10 @@ def read_record(folder: Path) -> RunRecord:
     Raises:
         InputError: not there, or not a run's record.
     """
+    if not (folder / RECORD).is_file():
+        raise InputError(
+            f"{folder}: cannot read {RECORD}: not a run; name the folder of one, such as training/runs/NAME"
+        )
     return documents.load(folder / RECORD, RunRecord)
 
 

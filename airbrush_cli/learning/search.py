@@ -29,7 +29,7 @@ from airbrush_cli.errors import AirbrushError, InputError, JobError
 from airbrush_cli.learning import tracking
 from airbrush_cli.learning.study import JOURNAL, REASON, Study, masked, open_storage
 from airbrush_cli.learning.trial import Commands, Stopped, TrialRun, check_keys, patched, resolved
-from airbrush_cli.schemas.environment import Environment
+from airbrush_cli.schemas.environment import OF_ENVIRONMENT, Environment
 from airbrush_cli.schemas.training import SearchSpace, Train
 
 log = logging.getLogger(__name__)
@@ -126,11 +126,10 @@ def prepare(
     budget = [f"budget.n_trials={trials}"] if trials is not None else []
     budget += [f"budget.timeout_minutes={minutes}"] if minutes is not None else []
     space = config.load("hpo_search_space_v1", SearchSpace, space_file, budget)
-    of_environment = [text.removeprefix("env.") for text in overrides if text.startswith("env.")]
-    of_training = [text for text in overrides if not text.startswith("env.")]
+    of_training = [text for text in overrides if not text.startswith(OF_ENVIRONMENT)]
     settings = config.load("train", Train, train_file, of_training)
     train = resolved(settings, train_file or config.shipped("train"))
-    environment = config.load("env_airbrush_v1", Environment, Path(train["env_config"]), of_environment)
+    environment = config.load("env_airbrush_v1", Environment, Path(train["env_config"]), overrides, OF_ENVIRONMENT)
     check_keys(space, train)
     name = name or f"hpo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     if not re.fullmatch(r"[A-Za-z0-9._+-]+", name):
