@@ -142,6 +142,8 @@ def test_one_picture_is_not_written_over_another(job: Path, moved: Path, tmp_pat
     status, streams = invoke("gcode", "dryrun", job, moved, "--render", tmp_path / "replays")
     assert status == 2 and "the same name" in streams.err
     assert [path.read_bytes() for path in (tmp_path / "replays").iterdir()] == [first]
+    status, streams = invoke("gcode", "dryrun", job, "--render", tmp_path / "replay.jpg")
+    assert status == 2 and "pictures are .png" in streams.err and not (tmp_path / "replay.jpg").exists()
 
 
 def test_other_look_up_tables_are_asked_for(moved: Path, tmp_path: Path) -> None:

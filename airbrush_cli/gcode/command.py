@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import mimetypes
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -90,6 +91,8 @@ class DryRun:
 
         assert self.render is not None
         single = self.render.suffix.lower() == ".png"
+        if not single and (mimetypes.guess_type(self.render)[0] or "").startswith("image/"):
+            raise InputError(f"--render {self.render}: pictures are .png; name one, or a folder")
         target = self.render if single else self.render / f"{folder.job.job if folder else path.stem}.png"
         other = self._rendered.setdefault(target, path)
         if other != path:
