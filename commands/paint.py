@@ -46,7 +46,7 @@ def paint(
     ] = True,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
     gcode: Annotated[bool, typer.Option("--gcode/--no-gcode", help="Write G-code too.")] = True,
-    machine: Annotated[Path | None, root.settings_option("Machine profile for the G-code.")] = None,
+    machine: Annotated[Path | None, root.settings_option("Machine profile; else that of the job's G-code.")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Show the painting growing in the terminal.")] = False,
     frames: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the painting as it grows: DIR/JOB/0025.png …")

@@ -40,7 +40,7 @@ complete -c airbrush -n '__fish_seen_subcommand_from paint' -l strategist -l no-
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l technician -l no-technician -d 'Whether strokes are refined or stay as proposed.'
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l device -x -a 'auto cpu cuda' -d 'Where to compute.'
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l gcode -l no-gcode -d 'Write G-code too.'
-complete -c airbrush -n '__fish_seen_subcommand_from paint' -l machine -r -d 'Machine profile for the G-code.'
+complete -c airbrush -n '__fish_seen_subcommand_from paint' -l machine -r -d 'Machine profile; else that of the job'"'"'s G-code.'
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l preview -d 'Show the painting growing in the terminal.'
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l frames -r -d 'Write the painting as it grows: DIR/JOB/0025.png …'
 complete -c airbrush -n '__fish_seen_subcommand_from paint' -l frames-every -r -d 'Strokes between frames.'
