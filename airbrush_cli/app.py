@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import signal
@@ -173,6 +174,17 @@ def new_app() -> typer.Typer:
     return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
+def settings_option(help_text: str) -> Any:
+    """Return the option of a settings file: one that is there, or the name of a shipped one."""
+    return typer.Option(metavar="FILE", callback=_settings_file, help=help_text)
+
+
+def _settings_file(path: Path | None) -> Path | None:
+    from airbrush_cli import config
+
+    return config.find(path) if path else None
+
+
 _EPILOG = """\b
 Example:
   airbrush preprocess photo.png | airbrush paint | airbrush gcode dryrun
@@ -198,6 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status. SIGTERM, of `timeout` for instance, counts as Ctrl-C."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # paths are bytes, of any encoding, and come out as they came
     sys.exit(run(arguments))
 
 
@@ -221,10 +236,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if is_interrupt(error):
             return ExitStatus.INTERRUPTED
-        show = getattr(error, "show", None)
-        if show is not None and hasattr(error, "exit_code"):
-            show(file=streams.stderr)  # wrong usage, in typer's words
-            return error.exit_code
+        usage: Any = error
+        if hasattr(usage, "show") and hasattr(usage, "exit_code"):
+            usage.message = usage.message.removeprefix("Value error, ")  # pydantic's, which says nothing
+            usage.show(file=streams.stderr)  # wrong usage, in typer's words
+            return int(usage.exit_code)
         _say_error(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)")
         return ExitStatus.JOB_FAILED
 

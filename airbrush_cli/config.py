@@ -21,17 +21,32 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def shipped(name: str) -> Path:
-    """Return the path of a default config, `name` as in `paint` or `sim/physics_v1`.
+    """Return the path of a default config, `name` as in `paint`, `paint.yaml` or `sim/physics_v1`.
 
     Raises:
         InputError: nothing of that name is shipped.
     """
     folder = Path(str(resources.files("airbrush_cli.configs")))
-    path = folder / f"{name}.yaml"
+    path = folder / f"{name.removesuffix('.yaml')}.yaml"
     if not path.is_file():
         known = sorted(str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.yaml"))
-        raise InputError(f"{name}: no such default config; shipped are {', '.join(known)}")
+        raise InputError(f"{name}: no such file, and no such default config; in {folder} are {', '.join(known)}")
     return path
+
+
+def find(path: Path) -> Path:
+    """Return the path itself if something is there, else that of the default config of the name.
+
+    Raises:
+        InputError: there is neither.
+    """
+    return path if path.exists() or path.is_absolute() else shipped(str(path))
+
+
+def beside(config: Path, name: str) -> Path:
+    """Return the file that a config names: relative to the config, or, failing that, a default config."""
+    path = config.parent / name
+    return path if path.is_file() or Path(name).is_absolute() else shipped(name)
 
 
 def user(name: str) -> Path:
@@ -46,7 +61,7 @@ def default(name: str) -> Path:
     return path if path.is_file() else shipped(name)
 
 
-def load(name: str, model: type[M], file: Path | None = None, overrides: Sequence[str] = ()) -> M:
+def load(name: str, model: type[M], file: Path | None = None, overrides: Sequence[str] = (), prefix: str = "") -> M:
     """Load a config.
 
     Args:
@@ -54,6 +69,7 @@ def load(name: str, model: type[M], file: Path | None = None, overrides: Sequenc
         model: its contract.
         file: a file that takes the default's place.
         overrides: texts of the form `key.key=value`, the value in YAML, applied in order.
+        prefix: of the overrides that are for this config; the others are left out.
 
     Raises:
         InputError: names the file and line, or the override, that is wrong.
@@ -63,14 +79,14 @@ def load(name: str, model: type[M], file: Path | None = None, overrides: Sequenc
     data = documents.parse(text, str(path))
     origins: dict[documents.Location, str] = {}
     if isinstance(data, dict):
-        for override in overrides:
-            location = _override(data, override)
+        for override in [text for text in overrides if text.startswith(prefix)]:
+            location = _override(data, override, prefix)
             origins[location] = f"--set {override}"
     return documents.validate(data, model, str(path), text, origins)
 
 
-def _override(data: dict[str, Any], override: str) -> documents.Location:
-    key, sign, value = override.partition("=")
+def _override(data: dict[str, Any], override: str, prefix: str) -> documents.Location:
+    key, sign, value = override.removeprefix(prefix).partition("=")
     steps = tuple(key.strip().split("."))
     if not sign or not all(steps):
         raise InputError(f"--set {override}: must have the form key.key=value")

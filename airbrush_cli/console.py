@@ -81,7 +81,7 @@ class Console:
         if settings.log_file:
             try:
                 settings.log_file.parent.mkdir(parents=True, exist_ok=True)
-                handlers.append(logging.FileHandler(settings.log_file, encoding="utf-8"))
+                handlers.append(logging.FileHandler(settings.log_file, encoding="utf-8", errors="backslashreplace"))
             except OSError as error:
                 raise InputError(f"{settings.log_file}: cannot write the log: {error.strerror or error}") from error
             handlers[1].setLevel(logging.DEBUG)

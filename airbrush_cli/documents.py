@@ -151,10 +151,17 @@ def validate(
 
 
 def dump(data: Any) -> str:
-    """Return YAML text for plain data: keys in the given order, innermost lists and mappings on one line."""
-    return yaml.dump(
-        data, Dumper=yaml.CSafeDumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True
-    )
+    """Return YAML text for plain data: keys in the given order, innermost lists and mappings on one line.
+
+    Raises:
+        InputError: it holds a path that is not UTF-8.
+    """
+    try:
+        return yaml.dump(
+            data, Dumper=yaml.CSafeDumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True
+        )
+    except UnicodeEncodeError as error:
+        raise InputError(f"{error.object}: not UTF-8, as what a document holds must be; rename it") from error
 
 
 def save(document: Document, path: Path) -> None:

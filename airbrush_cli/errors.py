@@ -31,7 +31,10 @@ class InputError(AirbrushError):
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether an error is Ctrl-C in disguise: numba wraps what a signal raises while compiled code hands over."""
+    """Whether an error is Ctrl-C, or Ctrl-C in disguise.
+
+    Compiled functions wrap what a signal raises while they hand over (numba). Only who catches Ctrl-C asks this.
+    """
     inner: BaseException | None = error
     while isinstance(inner, SystemError):
         inner = inner.__cause__

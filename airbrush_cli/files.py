@@ -62,6 +62,11 @@ def read_bytes(path: Path, limit: int) -> bytes:
     return data
 
 
+def readable(path: Path) -> str:
+    """Return a path as text for documents: bytes that are not UTF-8, which a name may have, are replaced."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
     try:

@@ -25,8 +25,9 @@ people read is on standard error. `NO_COLOR` is honoured.
 | 2 | wrong usage or bad input |
 | 130 | interrupted; the best result so far is saved and marked partial |
 
-A closed pipe ends a command quietly. Every setting is in a YAML file: `--config FILE` replaces the shipped one (they
-lie in `configs/`), `--set a.b=c` overrides a key of it.
+A closed pipe ends a command quietly. Every setting is in a YAML file: `--config FILE` replaces the shipped one, `--set
+a.b=c` overrides a key of it. Wherever a FILE of settings or of a machine is asked for, the name of a shipped one, as
+they lie in `configs/`, will do too: `--config train_small`, `--machine machine_pen_plotter`.
 """
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-from airbrush_cli import console
+from airbrush_cli import console, threads
 from airbrush_cli.errors import AirbrushError, ExitStatus, InputError, is_interrupt
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def _run_parallel(items: Iterable[Item], work: Callable[[Item], Path | None], jo
 
     Every process is a pool of its own: one that is killed, mostly for want of memory, takes no other with it.
     """
-    pools = [_pool() for _ in range(jobs)]
+    pools = [_pool(jobs) for _ in range(jobs)]
     idle: SimpleQueue[int] = SimpleQueue()
     for place in range(jobs):
         idle.put(place)
@@ -83,7 +83,7 @@ def _run_parallel(items: Iterable[Item], work: Callable[[Item], Path | None], jo
         except BaseException as error:
             ended.append(error)
         if isinstance(future.exception(), BrokenProcessPool):
-            pools[place] = _pool()
+            pools[place] = _pool(jobs)
         idle.put(place)
 
     try:
@@ -117,9 +117,10 @@ def _signal_processes(number: int) -> None:
                 os.kill(process.pid, number)
 
 
-def _pool() -> ProcessPoolExecutor:
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    arguments = (console.current().settings, jobs)
     return ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin, initargs=(console.current().settings,)
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin, initargs=arguments
     )
 
 
@@ -137,8 +138,9 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(settings: console.Settings) -> None:
-    """Begin a process of a pool: Ctrl-C interrupts it at work alone, and once, though it comes from two sides."""
+def _begin(settings: console.Settings, jobs: int) -> None:
+    """Begin a process, one of so many: Ctrl-C interrupts it at work alone, and once, though it comes from two sides."""
+    threads.divide(jobs)
     console.current().configure(settings)
     for number in _SIGNALS:
         signal.signal(number, _interrupt)

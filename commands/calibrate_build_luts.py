@@ -37,9 +37,7 @@ def build_luts(
     skip_missing: Annotated[
         bool, typer.Option("--skip-missing", help="Do without patches that are not measured.")
     ] = False,
-    scanner: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="How scans are read, in place of the default.")
-    ] = None,
+    scanner: Annotated[Path | None, root.settings_option("How scans are read, in place of the default.")] = None,
 ) -> None:
     """Turn measurements of a printed sheet into look-up tables.
 

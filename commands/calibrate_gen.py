@@ -23,8 +23,8 @@ def gen(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the sheets.")] = Path(
         "calibration"
     ),
-    machine: Annotated[Path | None, typer.Option(metavar="FILE", help="Machine profile.")] = None,
-    layout: Annotated[Path | None, typer.Option(metavar="FILE", help="What to print, in place of the default.")] = None,
+    machine: Annotated[Path | None, root.settings_option("Machine profile.")] = None,
+    layout: Annotated[Path | None, root.settings_option("What to print, in place of the default.")] = None,
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override the layout.")
     ] = None,

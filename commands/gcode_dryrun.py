@@ -27,7 +27,7 @@ def dryrun(
         list[Path] | None,
         typer.Argument(metavar="[FILE]...", help="Job manifests or G-code; else their paths on standard input."),
     ] = None,
-    machine: Annotated[Path | None, typer.Option(metavar="FILE", help="Machine profile.")] = None,
+    machine: Annotated[Path | None, root.settings_option("Machine profile.")] = None,
     settings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What the controller's $$ prints, in place of the profile's.")
     ] = None,
@@ -35,9 +35,7 @@ def dryrun(
         Path | None,
         typer.Option(metavar="PATH", help="Write the picture that the G-code paints: a .png, or a folder for many."),
     ] = None,
-    physics: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The twin's settings that jobs were painted with.")
-    ] = None,
+    physics: Annotated[Path | None, root.settings_option("The twin's settings that jobs were painted with.")] = None,
     yaml: Annotated[bool, typer.Option("--yaml", help="One YAML document per file on standard output.")] = False,
 ) -> None:
     """Check G-code as the controller will read it.

@@ -15,7 +15,7 @@ app = root.new_app()
 
 _EPILOG = """\b
 Examples:
-  airbrush hpo --pictures photos --config configs/train_small.yaml --workers 2
+  airbrush hpo --pictures photos --config train_small --workers 2
   airbrush hpo --pictures photos --space space.yaml --trials 40 --minutes 600
   airbrush hpo --pictures photos --study night --storage postgresql://me@host/studies
   airbrush hpo --pictures photos --study night -- --no-warm-start
@@ -40,10 +40,10 @@ def hpo(
         Path | None, typer.Option(metavar="DIR", help="Pictures that trainers judge themselves by.")
     ] = None,
     space: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What to search, in place of configs/hpo_search_space_v1.yaml.")
+        Path | None, root.settings_option("What to search, in place of the shipped hpo_search_space_v1.yaml.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The trainer's settings, in place of configs/train.yaml.")
+        Path | None, root.settings_option("The trainer's settings, in place of the shipped train.yaml.")
     ] = None,
     overrides: Annotated[
         list[str] | None,

@@ -46,15 +46,13 @@ def paint(
     ] = True,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
     gcode: Annotated[bool, typer.Option("--gcode/--no-gcode", help="Write G-code too.")] = True,
-    machine: Annotated[Path | None, typer.Option(metavar="FILE", help="Machine profile for the G-code.")] = None,
+    machine: Annotated[Path | None, root.settings_option("Machine profile; else that of the job's G-code.")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Show the painting growing in the terminal.")] = False,
     frames: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the painting as it grows: DIR/JOB/0025.png …")
     ] = None,
     frames_every: Annotated[int, typer.Option(min=1, metavar="K", help="Strokes between frames.")] = 25,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings in place of configs/paint.yaml.")
-    ] = None,
+    config: Annotated[Path | None, root.settings_option("Settings in place of the shipped paint.yaml.")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")
     ] = None,
@@ -67,21 +65,19 @@ def paint(
     so far.
     """
     from airbrush_cli import config as configs
-    from airbrush_cli import documents, streams
-    from airbrush_cli.gcode import macros
+    from airbrush_cli import streams
+    from airbrush_cli.gcode.profile import Profile
     from airbrush_cli.painter.painting import Options
-    from airbrush_cli.schemas.machine import Machine
 
-    given = {"strokes": strokes, "effort": effort, "seed": seed, "machine": machine and machine.resolve()}
+    given = {"strokes": strokes, "effort": effort, "seed": seed}
     flags = [f"{key}={value}" for key, value in given.items() if value is not None]
     settings = configs.load("paint", PaintSettings, config, [*(overrides or []), *flags])
-    if machine and gcode:
-        macros.load(documents.load(machine, Machine), machine.parent)  # its faults are told now, not at the end
     options = Options(
         config_path=config or configs.shipped("paint"),
         seconds=time,
         device=device,
         gcode=gcode,
+        machine=Profile.load(machine) if machine else None,
         frames=frames,
         frames_every=frames_every,
         policy=policy,

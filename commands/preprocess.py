@@ -36,9 +36,7 @@ def preprocess(
     fill: Annotated[Fill | None, typer.Option(help="What becomes of dark areas.")] = None,
     pen_only: Annotated[bool, typer.Option("--pen-only", help="No colour: a drawing for the pen alone.")] = False,
     preview: Annotated[bool, typer.Option("--preview", help="Show the job in the terminal.")] = False,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings in place of configs/preprocess.yaml.")
-    ] = None,
+    config: Annotated[Path | None, root.settings_option("Settings in place of the shipped preprocess.yaml.")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")
     ] = None,

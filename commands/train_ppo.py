@@ -16,7 +16,7 @@ app = root.new_app()
 _EPILOG = """\b
 Examples:
   airbrush train ppo --pictures photos --out training
-  airbrush train ppo --pictures photos --config configs/train_small.yaml --steps 200000
+  airbrush train ppo --pictures photos --config train_small --steps 200000
   airbrush train ppo --resume training/runs/train-20260101-120000
   airbrush paint jobs/photo --policy training/runs/train-20260101-120000/checkpoints/best.pt"""
 
@@ -45,9 +45,7 @@ def ppo(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all randomness.")] = None,
     device: Annotated[str | None, typer.Option(help="Where to compute: auto, cpu, cuda:0 ...")] = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings in place of configs/train.yaml.")
-    ] = None,
+    config: Annotated[Path | None, root.settings_option("Settings in place of the shipped train.yaml.")] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; env.KEY=VALUE one of the environment."),

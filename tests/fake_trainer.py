@@ -36,6 +36,10 @@ def failing_train_command(config: Path, out: Path) -> list[str]:
     return [sys.executable, "-c", "import sys; sys.exit('error: no such picture')"]
 
 
+def refusing_train_command(config: Path, out: Path) -> list[str]:
+    return [sys.executable, "-c", "import sys; print('error: photos: no such folder of pictures'); sys.exit(2)"]
+
+
 def paint_command(policy: Path, space: SearchSpace, jobs: Sequence[Path]) -> list[str]:
     return [sys.executable, __file__, "paint", str(policy), str(space.validation.stroke_cap), *map(str, jobs)]
 

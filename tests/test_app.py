@@ -156,10 +156,12 @@ def test_bad_input_is_one_line_each(
             "paint newer.yaml",
             "schema must be job.v1 (found job.v9); another version of airbrush wrote it",
         ),
-        ("paint missing --machine missing.yaml", "missing.yaml: cannot read: No such file or directory"),
+        ("paint missing --machine missing.yaml", "missing.yaml: no such file, and no such default config; in "),
+        ("train ppo --pictures missing --config train_small", "missing: no such folder of pictures"),
         ("preprocess missing --set render_px.w=99999", "render_px.w: must be at most 16384 (found 99999)"),
         ("calibrate build-luts missing", "name the filled-in form that `airbrush calibrate gen` wrote"),
         ("calibrate use missing", "name the folder that `airbrush calibrate build-luts` wrote"),
+        ("monitor --play .", "name the folder of one, such as training/runs/NAME"),
         ("train ppo --resume missing", "name the folder of one, such as training/runs/NAME"),
         ("hpo", "name them with --pictures DIR"),
         ("hpo --pictures missing", "missing: no such folder of pictures"),
@@ -172,6 +174,12 @@ def test_errors_say_what_to_do(arguments: str, remedy: str, tmp_path: Path, monk
     assert (status, streams.out, streams.err.count("\n")) == (2, "", 1)
     assert remedy in streams.err
     assert [path.name for path in tmp_path.iterdir()] == ["newer.yaml"]
+
+
+def test_a_wrong_choice_is_told_what_is_allowed() -> None:
+    status, streams = invoke("paint", "--effort", "fast")
+    assert status == 2
+    assert streams.err.endswith("'--effort': 'fast' is not one of 'draft', 'standard', 'best'.\n")
 
 
 def test_common_options_stand_before_and_after_the_command(tmp_path: Path) -> None:
@@ -214,6 +222,22 @@ def test_ctrl_c_while_the_program_is_loaded(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(SystemExit) as ended:
         start()
     assert ended.value.code == 130
+
+
+def test_names_that_are_not_utf_8_go_through_pipes(tmp_path: Path, examples: Path) -> None:
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.png")).symlink_to(examples / "dusk.png")
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    airbrush = f"{sys.executable} -m airbrush_cli.app"
+    command = (
+        f"printf 'caf\\351.png\\n' | {airbrush} preprocess -o $'\\377' --set 'render_px={{w: 57, h: 80}}'"
+        f" --log-file log | {airbrush} gcode gen -q && cat $'\\377'/caf/*_manifest.yaml"
+    )
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True)
+    manifest, _, text = done.stdout.partition(b"\n")
+    assert manifest == b"\xff/caf/caf_manifest.yaml"
+    assert "source_image: caf\ufffd.png" in text.decode()
 
 
 def test_a_closed_pipe_ends_quietly(tmp_path: Path, examples: Path) -> None:

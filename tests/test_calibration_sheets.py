@@ -146,6 +146,9 @@ def test_a_machine_without_a_pen_is_told(tmp_path: Path) -> None:
     )  # fmt: skip
     assert status == 1
     assert "no pen" in streams.err
+    status, streams = invoke("calibrate", "gen", "--out", tmp_path, "--machine", "machine_pen_plotter")
+    assert status == 2
+    assert "cannot spray" in streams.err
 
 
 @given(st.text(st.sampled_from("CPL0123456789"), min_size=1, max_size=5), st.floats(1.5, 5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -129,5 +130,26 @@ def test_overrides() -> None:
         config.load("paint", PaintSettings, None, ["strokes"])
     with pytest.raises(InputError, match=r"strokes is a single value"):
         config.load("paint", PaintSettings, None, ["strokes.x=1"])
+    assert config.load("paint", PaintSettings, None, ["seed=x", "my.strokes=12"], "my.").strokes == 12
+    with pytest.raises(InputError, match=r"--set my\.strokes=0: strokes: must be at least 1"):
+        config.load("paint", PaintSettings, None, ["my.strokes=0"], "my.")
     with pytest.raises(InputError, match="no such default config"):
         config.shipped("nothing")
+
+
+def test_a_name_is_a_file_or_a_default_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("train_small", "train_small.yaml", "sim/physics_v1"):
+        assert config.find(Path(name)) == config.shipped(name)
+        assert config.beside(tmp_path / "mine.yaml", name) == config.shipped(name)
+    (tmp_path / "train_small.yaml").touch()
+    assert config.find(Path("train_small.yaml")) == Path("train_small.yaml")
+    assert config.beside(tmp_path / "mine.yaml", "train_small.yaml") == tmp_path / "train_small.yaml"
+    with pytest.raises(InputError, match=r"^mine\.yaml: no such file, .*, paint, "):
+        config.find(Path("mine.yaml"))
+    assert config.find(tmp_path / "train.yaml") == tmp_path / "train.yaml"  # its reader says that it is not there
+
+
+def test_a_name_that_is_not_utf_8_is_no_text() -> None:
+    with pytest.raises(InputError, match="not UTF-8"):
+        documents.dump({"pictures": os.fsdecode(b"caf\xe9")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -71,16 +72,30 @@ def test_a_job_brings_its_own_machine_along(moved: Path, tmp_path: Path) -> None
 
     status, streams = invoke("gcode", "gen", moved)  # its macros are not in the job, and no other machine will do
     assert (status, streams.err.count("\n")) == (2, 1) and "--machine" in streams.err
+    assert str(moved) in streams.err
+    before = documents.read(moved / f"{folder.job.job}_manifest.yaml")
+    status, streams = invoke("paint", moved)  # nor is the job's machine changed unasked, and it is told before painting
+    assert (status, streams.err.count("\n")) == (2, 1) and "--machine" in streams.err
+    assert documents.read(moved / f"{folder.job.job}_manifest.yaml") == before
     assert invoke("gcode", "gen", moved, "--machine", shipped)[0] == 0
     assert JobFolder.open(moved).job.artifacts.machine_profile_out is None
     assert seconds(moved) == usual
 
 
 def test_g_code_again_is_for_the_same_machine(moved: Path) -> None:
-    assert invoke("gcode", "gen", moved, "--machine", config.shipped("machine_airbrush_xy"))[0] == 0
+    assert invoke("gcode", "gen", moved, "--machine", "machine_airbrush_xy")[0] == 0
     before = {path.name: path.read_bytes() for path in moved.glob("*.gcode")}
     assert invoke("gcode", "gen", moved)[0] == 0
     assert {path.name: path.read_bytes() for path in moved.glob("*.gcode")} == before
+    paint = ("paint", moved, "--strokes", 5, "--effort", "draft", "--set", "work.draft=50")
+    for more, machine in (
+        ([], "airbrush_xy"),
+        (["--set", "machine=machine_pen_plotter.yaml"], "pen_plotter"),
+        (["--machine", "machine_grbl_airbrush_v1"], "grbl_airbrush_v1"),
+    ):
+        status, streams = invoke(*paint, *more)
+        assert status == 0, streams.err
+        assert JobFolder.open(moved).job.machine_profile == machine
 
 
 def test_colours_that_are_not_painted_yet_are_missed(tmp_path: Path, examples: Path) -> None:
@@ -99,6 +114,23 @@ def test_the_replay_is_measured_against_the_painting(job: Path, tmp_path: Path) 
     assert (tmp_path / "replay.png").exists()
 
 
+def test_a_machine_that_cannot_paint_leaves_no_colours(moved: Path) -> None:
+    plotter = ("gcode", "gen", moved, "--machine", "machine_pen_plotter")
+    assert invoke(*plotter)[0] == 0
+    artifacts = JobFolder.open(moved).job.artifacts
+    assert artifacts.pen_gcode_out and artifacts.cmy_gcode_out is None  # which was another machine's
+    assert invoke("gcode", "dryrun", moved)[0] == 0
+    status, streams = invoke(*plotter, "--from-stroke", "b", "--out", moved / "rest")
+    assert (status, streams.err.count("\n")) == (2, 1) and "no strokes" in streams.err
+
+
+def test_a_folder_of_any_name_is_replayed(job: Path, tmp_path: Path) -> None:
+    odd = Path(shutil.copytree(job.parent, tmp_path / os.fsdecode(b"caf\xe9")))
+    status, streams = invoke("gcode", "dryrun", odd, "--render", tmp_path / "replay.png", "--yaml")
+    assert status == 0, streams.err
+    assert all(found["replay_psnr_db"] > 40 for found in yaml.safe_load_all(streams.out))
+
+
 def test_one_picture_is_not_written_over_another(job: Path, moved: Path, tmp_path: Path) -> None:
     picture = tmp_path / "replay.png"
     status, streams = invoke("gcode", "dryrun", job, moved, "--render", picture)
@@ -110,6 +142,8 @@ def test_one_picture_is_not_written_over_another(job: Path, moved: Path, tmp_pat
     status, streams = invoke("gcode", "dryrun", job, moved, "--render", tmp_path / "replays")
     assert status == 2 and "the same name" in streams.err
     assert [path.read_bytes() for path in (tmp_path / "replays").iterdir()] == [first]
+    status, streams = invoke("gcode", "dryrun", job, "--render", tmp_path / "replay.jpg")
+    assert status == 2 and "pictures are .png" in streams.err and not (tmp_path / "replay.jpg").exists()
 
 
 def test_other_look_up_tables_are_asked_for(moved: Path, tmp_path: Path) -> None:

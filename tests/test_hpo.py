@@ -125,6 +125,14 @@ def test_a_trainer_that_fails_is_told_of_and_counts(tmp_path: Path) -> None:
         search.write_best(prepared, prepared.open())
 
 
+def test_what_a_trainer_refuses_ends_the_search(tmp_path: Path) -> None:
+    prepared = prepare(tmp_path, trial.Commands(train=fake_trainer.refusing_train_command), trials=40)
+    with pytest.raises(InputError, match=r"trial \d: error: photos: no such folder of pictures \(status 2\)"):
+        search.run(prepared, workers=2)
+    trials = documents.load(prepared.folder / "trials.yaml", Trials)
+    assert {one.state for one in trials.trials} == {"retried", "waiting"} and len(trials.trials) <= 4
+
+
 def test_the_time_is_up(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, trial.Commands(train=fake_trainer.endless_train_command))
     started = time.monotonic()

@@ -158,6 +158,7 @@ def bad_files(folder: Path) -> dict[str, Path]:
         "huge": folder / "huge.png",
         "flat": folder / "flat.png",
         "gif": folder / "a.gif",
+        "bmp": folder / "a.bmp",
         "tiff": folder / "junk.tif",
     }
     files["empty"].write_bytes(b"")
@@ -165,6 +166,7 @@ def bad_files(folder: Path) -> dict[str, Path]:
     files["huge"].write_bytes(header(60000, 60000) + b"\0" * 64)
     files["flat"].write_bytes(header(0, 5) + b"\0" * 64)
     Image.fromarray(noise).save(files["gif"])
+    Image.fromarray(noise).save(files["bmp"])
     files["tiff"].write_bytes(b"II*\0\x08\0\0\0" + b"\xff" * 40)
     for suffix in ("png", "jpg", "webp", "tif"):
         data = (folder / f"good.{suffix}").read_bytes()
@@ -181,6 +183,7 @@ def test_bad_files_are_one_line(tmp_path: Path) -> None:
         message = str(caught.value)
         assert str(path) in message, kind
         assert "\n" not in message, kind
+        assert ("; convert it to PNG" in message) is (kind in ("gif", "bmp", "text")), message
     with pytest.raises(InputError, match="60000x60000 is over the limit of 200 megapixels"):
         load_image(tmp_path / "huge.png")
 

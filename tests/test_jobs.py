@@ -161,6 +161,17 @@ def test_lpips_is_reported_as_missing_without_weights(painted: Path, tmp_path: P
     assert JobFolder.open(job).job.metrics.colour.lpips is None  # type: ignore[union-attr]
 
 
+def test_a_budget_of_seconds(painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = tmp_path / painted.parent.name
+    shutil.copytree(painted.parent, job)
+    monkeypatch.chdir(job)
+    status, streams = invoke("paint", ".", "--time", 1, "--strokes", 80, "--no-gcode")
+    assert status == 0 and streams.err.startswith(f"{job.name}: "), streams.err
+    made_by = JobFolder.open(job).job.provenance["paint"].options
+    assert (made_by["time"], made_by["effort"]) == (1.0, None)  # it was not the effort that ended it
+    assert JobFolder.open(painted).job.provenance["paint"].options["effort"] == "draft"
+
+
 def test_frames(painted: Path, tmp_path: Path) -> None:
     job = tmp_path / painted.parent.name
     shutil.copytree(painted.parent, job)

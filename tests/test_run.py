@@ -124,10 +124,16 @@ def test_an_epoch_is_whole_and_the_latest_is_linked(tmp_path: Path) -> None:
 
 
 def test_how_a_run_ends(tmp_path: Path) -> None:
-    for error, state in ((KeyboardInterrupt, "interrupted"), (RuntimeError, "failed")):
+    in_a_kernel = SystemError("a kernel returned a result with an exception set")
+    in_a_kernel.__cause__ = KeyboardInterrupt()
+    for error, state in (
+        (KeyboardInterrupt(), "interrupted"),
+        (in_a_kernel, "interrupted"),
+        (RuntimeError("out of luck"), "failed"),
+    ):
         run = Run.create(tmp_path, "ppo")
-        with pytest.raises(error), run:
-            raise error("out of luck")
+        with pytest.raises(type(error)), run:
+            raise error
         assert read_record(run.folder).state == state
     assert rows.read_events(run.folder / "events.yaml")[0].message == "RuntimeError: out of luck"
 

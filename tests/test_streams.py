@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airbrush_cli import console, streams
+from airbrush_cli import console, streams, threads
 from airbrush_cli.errors import InputError
 from tests.test_app import Streams
 
@@ -46,6 +46,17 @@ def test_who_is_killed_takes_no_other_with_it() -> None:
     assert sorted(made.out.split()) == ["a", "b", "c"]
     assert sorted(made.err.splitlines())[0] == "error: bad: bad"
     assert made.err.count("error: dies: its process was killed") == 2
+
+
+def threads_of(path: Path) -> Path:
+    return Path(f"{threads.workers()} {os.environ['OMP_NUM_THREADS']}")
+
+
+def test_processes_divide_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "7")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert run([Path("a")], threads_of, 3)[1].out == "2 1\n"
+    assert threads.workers() == 7
 
 
 def test_results_do_not_wait_for_the_next_item() -> None:

@@ -283,12 +283,3 @@ def test_wrong_shapes_are_refused() -> None:
     strokes[1, 2] = np.nan
     with pytest.raises(ValueError, match="finite"):
         render.render(strokes, luts, (5, 9))
-
-
-@pytest.mark.parametrize("inner, seen", [(KeyboardInterrupt(), KeyboardInterrupt), (ValueError(), SystemError)])
-def test_ctrl_c_in_a_kernel_is_ctrl_c(inner: BaseException, seen: type[BaseException]) -> None:
-    def task(_: int) -> None:
-        raise SystemError("a kernel returned a result with an exception set") from inner
-
-    with pytest.raises(seen):
-        cpu.share(task, 1)

@@ -16,6 +16,7 @@ from airbrush_cli.calibration.sheets import FORM, MANIFEST, write_sheets
 from airbrush_cli.calibration.tables import Verdict, build
 from airbrush_cli.errors import InputError
 from airbrush_cli.gcode.command import duration
+from airbrush_cli.gcode.profile import Profile
 from airbrush_cli.schemas.calibration import CalibrationLayout, CalibrationManifest, ScannerProfile
 from airbrush_cli.schemas.luts import Layering
 from airbrush_cli.twin.luts import configured_luts
@@ -31,7 +32,8 @@ _LISTED = 5
 def generate(out: Path, machine: Path | None, layout: Path | None, overrides: Sequence[str]) -> None:
     """Write the sheets, print the manifest's path, and say what to do next."""
     plan = config.load("calibration_layout", CalibrationLayout, layout, overrides)
-    written = write_sheets(plan, machine or config.shipped("machine_grbl_airbrush_v1"), configured_luts(), out)
+    profile = Profile.load(machine or config.shipped("machine_grbl_airbrush_v1"))
+    written = write_sheets(plan, profile, configured_luts(), out)
     for sheet in written.sheets:
         pen, cmy = (f"{name} ({duration(written.seconds[name])})" for name in (sheet.pen_gcode, sheet.cmy_gcode))
         log.info("sheet %s: first %s, then %s; it should look like %s", sheet.name, pen, cmy, out / sheet.picture)

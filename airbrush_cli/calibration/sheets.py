@@ -13,10 +13,10 @@ from airbrush_cli import __version__, colour, documents, files, units
 from airbrush_cli.calibration import form, lettering
 from airbrush_cli.calibration.layout import TICK_MM, plan, strokes_of
 from airbrush_cli.errors import InputError, JobError
-from airbrush_cli.gcode import dryrun, macros, writer
+from airbrush_cli.gcode import dryrun, writer
+from airbrush_cli.gcode.profile import Profile
 from airbrush_cli.gcode.replay import replay
 from airbrush_cli.schemas.calibration import CalibrationLayout, CalibrationManifest, Sheet
-from airbrush_cli.schemas.machine import Machine
 from airbrush_cli.schemas.pen_vectors import PenVectors
 from airbrush_cli.twin.luts import Luts
 
@@ -37,12 +37,12 @@ class Written:
     seconds: dict[str, float]  # time on the machine by file
 
 
-def write_sheets(layout: CalibrationLayout, machine_path: Path, luts: Luts, out: Path) -> Written:
+def write_sheets(layout: CalibrationLayout, profile: Profile, luts: Luts, out: Path) -> Written:
     """Lay the sheets out and write everything that printing and measuring them needs.
 
     Args:
         layout: what to print.
-        machine_path: the machine's profile.
+        profile: of the machine.
         luts: the present tables, for the spacing and the expected pictures.
         out: folder; a form that somebody has filled in is not overwritten.
 
@@ -53,13 +53,17 @@ def write_sheets(layout: CalibrationLayout, machine_path: Path, luts: Luts, out:
     form_path = out / FORM
     if form_path.is_file() and form.is_filled(documents.read(form_path)):
         raise InputError(f"{form_path}: holds measurements already; write other sheets to another folder (--out)")
-    machine = documents.load(machine_path, Machine)
-    texts = macros.load(machine, machine_path.parent)
-    profile = machine_path.stem.removeprefix("machine_")
+    machine, texts = profile.machine, profile.texts()
+    if texts.air_on is None:
+        raise InputError(f"machine {profile.name}: has no macro air_on, so it cannot spray the sheets")
     sheets = plan(layout, machine, luts)
     seconds = {}
     for sheet in sheets:
-        header = [f"airbrush {__version__}", f"calibration sheet {sheet.name}, code {sheet.code}", f"machine {profile}"]
+        header = [
+            f"airbrush {__version__}",
+            f"calibration sheet {sheet.name}, code {sheet.code}",
+            f"machine {profile.name}",
+        ]
         strokes, ids = strokes_of(sheet)
         pen = writer.write_pen(pen_layer(sheet, layout), machine, header, macros=texts)
         cmy = writer.write_strokes(strokes, ids, machine, header, macros=texts)
@@ -78,7 +82,7 @@ def write_sheets(layout: CalibrationLayout, machine_path: Path, luts: Luts, out:
         _write_picture(out / sheet.picture, colour.linear_to_srgb8(picture))
     manifest = CalibrationManifest.build(
         made_by=f"airbrush {__version__}",
-        machine_profile=profile,
+        machine_profile=profile.name,
         page_mm={"x": units.A4_MM[0], "y": units.A4_MM[1]},
         pen_width_mm=layout.pen_width_mm,
         fiducials=layout.fiducials,

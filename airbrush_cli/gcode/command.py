@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import mimetypes
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from airbrush_cli import config, console, documents, files, pictures
 from airbrush_cli.errors import InputError, JobError
 from airbrush_cli.gcode import dryrun, settings
-from airbrush_cli.gcode.job import profile_of
+from airbrush_cli.gcode.profile import Profile
 from airbrush_cli.job import JobFolder
 from airbrush_cli.schemas.machine import GrblSettings, Machine
 
@@ -56,9 +57,11 @@ class DryRun:
             names = [name for name in (artifacts.cmy_gcode_out, artifacts.pen_gcode_out) if name]
             if not names:
                 raise InputError(f"{path}: the job has no G-code yet; run `airbrush gcode gen` on it")
-            sources = {str(folder.path(name)): files.read_bytes(folder.path(name), MAX_BYTES) for name in names}
+            sources = {
+                files.readable(folder.path(name)): files.read_bytes(folder.path(name), MAX_BYTES) for name in names
+            }
         else:
-            sources = {str(path): files.read_bytes(path, MAX_BYTES)}
+            sources = {files.readable(path): files.read_bytes(path, MAX_BYTES)}
         machine = self._profile(folder)
         reports = [self._check(data, name, machine) for name, data in sources.items()]
         if self.render:
@@ -72,8 +75,9 @@ class DryRun:
         return None if self.as_yaml else passed_on
 
     def _profile(self, folder: JobFolder | None) -> Machine:
-        path = self.machine or (profile_of(folder) if folder else config.shipped("machine_grbl_airbrush_v1"))
-        return documents.load(path, Machine)
+        if folder and not self.machine:
+            return Profile.of(folder).machine
+        return documents.load(self.machine or config.shipped("machine_grbl_airbrush_v1"), Machine)
 
     def _check(self, data: bytes, name: str, machine: Machine) -> dryrun.Report:
         controller: GrblSettings | None = None
@@ -87,6 +91,8 @@ class DryRun:
 
         assert self.render is not None
         single = self.render.suffix.lower() == ".png"
+        if not single and (mimetypes.guess_type(self.render)[0] or "").startswith("image/"):
+            raise InputError(f"--render {self.render}: pictures are .png; name one, or a folder")
         target = self.render if single else self.render / f"{folder.job.job if folder else path.stem}.png"
         other = self._rendered.setdefault(target, path)
         if other != path:

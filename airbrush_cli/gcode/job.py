@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from airbrush_cli import __version__, config, documents, files
+from airbrush_cli import __version__, documents, files
 from airbrush_cli.errors import InputError
-from airbrush_cli.gcode import macros, writer
+from airbrush_cli.gcode import writer
 from airbrush_cli.gcode.order import for_travel, trip
+from airbrush_cli.gcode.profile import Profile
 from airbrush_cli.gcode.tables import luts_of
 from airbrush_cli.job import JobFolder
 from airbrush_cli.schemas.job import Order, Provenance
@@ -28,7 +30,7 @@ PROFILE_COPY = "machine.yaml"
 
 def write_job(
     folder: JobFolder,
-    machine_path: Path | None = None,
+    profile: Profile | None = None,
     *,
     out: Path | None = None,
     order: Order = "keep",
@@ -39,7 +41,7 @@ def write_job(
 
     Args:
         folder: the job; its manifest is updated, not yet saved.
-        machine_path: the machine's profile; that of the job's G-code, or the default one, if None.
+        profile: of the machine; that of the job's G-code, or the default one, if None.
         out: a folder to write to in place of the job's; the manifest then stays as it is.
         order: keep the planned order, or cut travel where the picture allows it.
         resume_from: id of the stroke to restart a stopped job from.
@@ -50,24 +52,19 @@ def write_job(
         the job, its manifest naming the files. A profile that is none of the shipped ones is copied into the job.
 
     Raises:
-        InputError: the strokes, the pen layer or the profile cannot be used.
+        InputError: the strokes, the pen layer or the profile cannot be used, or there are no strokes to restart from.
         JobError: a stroke leaves the machine's work area, or a file cannot be written.
     """
-    if machine_path is None:
-        machine_path = profile_of(folder)
-        if folder.job.artifacts.machine_profile_out:  # a copy without its macros
-            raise InputError(
-                f"{folder.manifest}: its G-code is for {folder.job.machine_profile}, which is none of the shipped "
-                "machines; name its profile with --machine"
-            )
-    machine = documents.load(machine_path, Machine)
-    texts = macros.load(machine, machine_path.parent)
+    profile = profile or Profile.of(folder)
+    machine, texts = profile.machine, profile.texts()
     name = folder.job.job
     target = out or folder.folder
-    profile = machine_path.stem.removeprefix("machine_")
-    made_by = [f"airbrush {__version__}", f"job {name}", f"machine {profile}"]
-    artifacts: dict[str, str | None] = {}
+    made_by = [f"airbrush {__version__}", f"job {name}", f"machine {profile.name}"]
+    # What this machine cannot do, another may have been named for.
+    artifacts: dict[str, str | None] = {"cmy_gcode_out": None, "pen_gcode_out": None}
     strokes = next((part.strokes_path for part in folder.job.passes if part.strokes_path), None)
+    if resume_from and (strokes is None or texts.air_on is None):
+        raise InputError(f"{folder.manifest}: has no strokes that the machine {profile.name} could go on with")
     if strokes and texts.air_on is not None:
         path = folder.path(strokes)
         document = documents.load(path, StrokesDocument)
@@ -91,12 +88,14 @@ def write_job(
     if out:
         return folder
     artifacts["machine_profile_out"] = None
-    if machine_path.read_bytes() != _shipped_bytes(profile):
-        files.write_bytes(folder.path(PROFILE_COPY), machine_path.read_bytes())
+    if not profile.is_shipped():
+        files.write_bytes(folder.path(PROFILE_COPY), profile.data)
         artifacts["machine_profile_out"] = PROFILE_COPY
-    made = Provenance(airbrush=__version__, machine_sha256=files.sha256_file(machine_path), options={"order": order})
+    made = Provenance(
+        airbrush=__version__, machine_sha256=hashlib.sha256(profile.data).hexdigest(), options={"order": order}
+    )
     return folder.update(
-        machine_profile=profile,
+        machine_profile=profile.name,
         artifacts=folder.job.artifacts.model_copy(update=artifacts),
         provenance={**folder.job.provenance, "gcode": made},
     )
@@ -105,19 +104,6 @@ def write_job(
 def _pen_only(folder: JobFolder) -> bool:
     prepared = folder.job.provenance.get("preprocess")
     return prepared is not None and prepared.options.get("pen_only") is True
-
-
-def profile_of(folder: JobFolder) -> Path:
-    """Return the machine profile that a job's G-code was written for: its own copy, or a shipped one."""
-    copy = folder.job.artifacts.machine_profile_out
-    return folder.path(copy) if copy else config.shipped(f"machine_{folder.job.machine_profile.replace('.', '_')}")
-
-
-def _shipped_bytes(profile: str) -> bytes | None:
-    try:
-        return config.shipped(f"machine_{profile}").read_bytes()
-    except InputError:
-        return None
 
 
 def _ordered(

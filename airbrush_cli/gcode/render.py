@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +11,7 @@ from airbrush_cli import colour, documents, units
 from airbrush_cli.errors import InputError
 from airbrush_cli.gcode.replay import replay
 from airbrush_cli.gcode.tables import luts_of
+from airbrush_cli.imaging.load import load_image
 from airbrush_cli.job import JobFolder
 from airbrush_cli.metrics.fidelity import psnr
 from airbrush_cli.schemas.machine import Machine
@@ -51,7 +51,7 @@ def painting_distance(picture: NDArray[np.uint8], folder: JobFolder) -> float | 
     name = folder.job.artifacts.painting_out
     if name is None:
         return None
-    painting = cv2.imread(str(folder.path(name)), cv2.IMREAD_COLOR_RGB)
-    if painting is None or painting.shape != picture.shape:
+    painting = load_image(folder.path(name))
+    if painting.shape != picture.shape:
         raise InputError(f"{folder.path(name)}: not the painting of this job")
-    return psnr(picture, painting.astype(np.uint8))
+    return psnr(picture, painting)

@@ -49,7 +49,7 @@ def load_image(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> NDArray[np
             _check_size(path, image.size, max_megapixels)
             return _decode(image)
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not a picture that can be read (PNG, JPEG, WebP or TIFF)") from error
+        raise InputError(f"{path}: not a picture that can be read; convert it to PNG, JPEG, WebP or TIFF") from error
     except MemoryError as error:
         raise InputError(f"{path}: too large for the memory of this machine") from error
     except OSError as error:

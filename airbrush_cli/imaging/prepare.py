@@ -83,7 +83,7 @@ def prepare(picture: Picture, settings: PreprocessConfig, out: Path, pen_only: b
     job = Job.build(
         job=name,
         inputs=Inputs(
-            source_image=image.name,
+            source_image=files.readable(Path(image.name)),
             source_sha256=digest,
             target_image_path="target.png",
             pen_layer_path="pen.yaml",

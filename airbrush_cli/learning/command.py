@@ -16,11 +16,11 @@ from pydantic import BaseModel
 from airbrush_cli import config, documents, files
 from airbrush_cli.errors import AirbrushError, InputError
 from airbrush_cli.learning import plans, report, targets, tracking
-from airbrush_cli.learning.run import RECORD, Run
+from airbrush_cli.learning.run import Run, read_record
 from airbrush_cli.learning.targets import Target
 from airbrush_cli.learning.trainer import Material, Place, Trainer
 from airbrush_cli.metrics import Lpips
-from airbrush_cli.schemas.environment import Environment
+from airbrush_cli.schemas.environment import OF_ENVIRONMENT, Environment
 from airbrush_cli.schemas.luts import PhysicsConfig
 from airbrush_cli.schemas.stroke import StrokeMetadata, StrokesDocument, to_yaml
 from airbrush_cli.schemas.training import Sources, Train
@@ -50,12 +50,12 @@ def start(sources: Sources, config_path: Path | None, overrides: Sequence[str], 
         JobError: training failed.
         KeyboardInterrupt: it was stopped; the run is saved and can be resumed.
     """
-    of_environment = [text.removeprefix("env.") for text in overrides if text.startswith("env.")]
-    of_training = [text for text in overrides if not text.startswith("env.")]
+    of_training = [text for text in overrides if not text.startswith(OF_ENVIRONMENT)]
     settings = config.load("train", Train, config_path, of_training)
     base = config_path or config.shipped("train")
-    environment = config.load("env_airbrush_v1", Environment, _beside(base, settings.env_config), of_environment)
-    physics_path = _beside(base, settings.sim_config)
+    environment_path = config.beside(base, settings.env_config)
+    environment = config.load("env_airbrush_v1", Environment, environment_path, overrides, OF_ENVIRONMENT)
+    physics_path = config.beside(base, settings.sim_config)
     physics = documents.load(physics_path, PhysicsConfig)
     tables = luts_path(physics, physics_path)
     luts = load_luts(tables)
@@ -87,8 +87,7 @@ def resume(folder: Path) -> Path:
     Raises:
         InputError: not a run that can be gone on with: it still runs, or its pictures have changed.
     """
-    if not (folder / RECORD).is_file():
-        raise InputError(f"{folder}: not a run; name the folder of one, such as training/runs/NAME")
+    read_record(folder)  # says so where there is none
     settings = documents.load(folder / "config" / f"{_TRAIN}.yaml", Train)
     environment = documents.load(folder / "config" / f"{_ENVIRONMENT}.yaml", Environment)
     sources = documents.load(folder / "config" / f"{_SOURCES}.yaml", Sources)
@@ -261,12 +260,6 @@ def _lpips(settings: Train) -> Lpips:
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"device {device}: torch sees no CUDA device here; --device cpu trains without")
     return Lpips(settings.lpips.net, device=device)
-
-
-def _beside(config_path: Path, name: str) -> Path:
-    """Return the file that a config names: relative to the config, or, failing that, one of the shipped ones."""
-    path = config_path.parent / name
-    return path if path.is_file() or Path(name).is_absolute() else config.shipped(str(Path(name).with_suffix("")))
 
 
 def _flat(settings: BaseModel, prefix: str = "") -> dict[str, int | float | bool | str]:

@@ -43,7 +43,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from airbrush_cli import __version__, documents, files
-from airbrush_cli.errors import InputError, JobError
+from airbrush_cli.errors import InputError, JobError, is_interrupt
 from airbrush_cli.learning import rows
 from airbrush_cli.schemas import stroke
 from airbrush_cli.schemas.luts import LutsDocument
@@ -288,12 +288,12 @@ class Run:
     ) -> None:
         if self.record.state != "running":
             return
-        if kind is None:
+        if error is None:
             self.finish("done")
-        elif issubclass(kind, KeyboardInterrupt | SystemExit):
+        elif is_interrupt(error) or isinstance(error, SystemExit):
             self.finish("interrupted")
         else:
-            self.event("error", self.step, f"{kind.__name__}: {error}")
+            self.event("error", self.step, f"{type(error).__name__}: {error}")
             self.finish("failed")
 
     def _progress(self, save: bool = False, **fields: Any) -> None:
@@ -355,6 +355,10 @@ def read_record(folder: Path) -> RunRecord:
     Raises:
         InputError: not there, or not a run's record.
     """
+    if not (folder / RECORD).is_file():
+        raise InputError(
+            f"{folder}: cannot read {RECORD}: not a run; name the folder of one, such as training/runs/NAME"
+        )
     return documents.load(folder / RECORD, RunRecord)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from airbrush_cli.errors import AirbrushError, InputError, JobError
 from airbrush_cli.learning import tracking
 from airbrush_cli.learning.study import JOURNAL, REASON, Study, masked, open_storage
 from airbrush_cli.learning.trial import Commands, Stopped, TrialRun, check_keys, patched, resolved
-from airbrush_cli.schemas.environment import Environment
+from airbrush_cli.schemas.environment import OF_ENVIRONMENT, Environment
 from airbrush_cli.schemas.training import SearchSpace, Train
 
 log = logging.getLogger(__name__)
@@ -125,11 +126,10 @@ def prepare(
     budget = [f"budget.n_trials={trials}"] if trials is not None else []
     budget += [f"budget.timeout_minutes={minutes}"] if minutes is not None else []
     space = config.load("hpo_search_space_v1", SearchSpace, space_file, budget)
-    of_environment = [text.removeprefix("env.") for text in overrides if text.startswith("env.")]
-    of_training = [text for text in overrides if not text.startswith("env.")]
+    of_training = [text for text in overrides if not text.startswith(OF_ENVIRONMENT)]
     settings = config.load("train", Train, train_file, of_training)
     train = resolved(settings, train_file or config.shipped("train"))
-    environment = config.load("env_airbrush_v1", Environment, Path(train["env_config"]), of_environment)
+    environment = config.load("env_airbrush_v1", Environment, Path(train["env_config"]), overrides, OF_ENVIRONMENT)
     check_keys(space, train)
     name = name or f"hpo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     if not re.fullmatch(r"[A-Za-z0-9._+-]+", name):
@@ -181,6 +181,7 @@ def run(search: Search, workers: int, observe: Callable[[Study], None] | None = 
         the path of best_config.yaml.
 
     Raises:
+        InputError: a trainer refuses what it is given; every other trial's would. The rest is as on Ctrl-C.
         JobError: no trial came to an end.
         KeyboardInterrupt: Ctrl-C; trials in progress are queued again, the best so far is written.
     """
@@ -188,8 +189,10 @@ def run(search: Search, workers: int, observe: Callable[[Study], None] | None = 
     tracking.make_store(study.tracking_uri)
     context = get_context("spawn")
 
+    refusals = context.SimpleQueue()
+
     def start() -> BaseProcess:
-        process = context.Process(target=_worker_process, args=(search,), daemon=False)
+        process = context.Process(target=_worker_process, args=(search, refusals), daemon=False)
         process.start()
         return process
 
@@ -202,6 +205,8 @@ def run(search: Search, workers: int, observe: Callable[[Study], None] | None = 
                 time.sleep(0.2)
                 for process in [process for process in running if not process.is_alive()]:
                     running.remove(process)
+                    if not refusals.empty():
+                        raise InputError(refusals.get())
                     if process.exitcode and spare and time.time() < search.deadline and not study.finished():
                         log.warning("a worker ended with status %s; another takes its place", process.exitcode)
                         spare -= 1
@@ -209,7 +214,7 @@ def run(search: Search, workers: int, observe: Callable[[Study], None] | None = 
                 if observe and time.monotonic() >= look:
                     observe(study)
                     look = time.monotonic() + 1.0
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, InputError):
         for process in running:
             process.terminate()
         for process in running:
@@ -230,7 +235,7 @@ def write_best(search: Search, study: Study) -> Path:
     return path
 
 
-def _worker_process(search: Search) -> None:
+def _worker_process(search: Search, refusals: SimpleQueue[str]) -> None:
     """Be a worker in a process of its own. SIGTERM ends it cleanly; Ctrl-C is the parent's to pass on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     console.current().configure(search.settings)
@@ -240,6 +245,8 @@ def _worker_process(search: Search) -> None:
     try:
         # A worker whose parent is gone would go on unseen.
         work(search, lambda: bool(stopping) or os.getppid() != parent)
+    except InputError as error:
+        refusals.put(str(error))
     except AirbrushError as error:
         log.error("%s", error)
         sys.exit(error.status)
@@ -249,6 +256,9 @@ def work(search: Search, stop: Callable[[], bool]) -> None:
     """Take trials until the study has as many as were asked for, its time is up, or `stop` says so.
 
     A worker that finds nothing to begin waits for the others' trials: one of them may be given up and queued again.
+
+    Raises:
+        InputError: a trainer refuses what it is given.
     """
     study = search.open()
 
@@ -262,8 +272,10 @@ def work(search: Search, stop: Callable[[], bool]) -> None:
         if trial is None:
             time.sleep(min(_IDLE_SECONDS, search.poll_seconds))
             continue
-        _try(search, study, trial, ended)
-        study.save_summary()
+        try:
+            _try(search, study, trial, ended)
+        finally:
+            study.save_summary()
 
 
 def _try(search: Search, study: Study, trial: optuna.Trial, ended: Callable[[], bool]) -> None:
@@ -280,6 +292,9 @@ def _try(search: Search, study: Study, trial: optuna.Trial, ended: Callable[[], 
     except Stopped:
         study.give_back(trial)
         return
+    except InputError:
+        study.give_back(trial)  # it is not to blame
+        raise
     except JobError as error:
         log.warning("%s", error)
         trial.set_user_attr(REASON, str(error))

@@ -32,7 +32,7 @@ def search(
     """Search, say how it goes on standard error, and print the path of best_config.yaml.
 
     Raises:
-        InputError: a setting is wrong, or the storage cannot be opened.
+        InputError: a setting is wrong, the storage cannot be opened, or a trainer refuses what it is given.
         JobError: no trial came to an end.
         KeyboardInterrupt: Ctrl-C came; the best so far is written, and the study can be gone on with.
     """

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from airbrush_cli.compiled import njit
 from airbrush_cli.painter.loss import CURVE, cell
-from airbrush_cli.twin.cpu import share, workers
+from airbrush_cli.threads import share, workers
 
 
 @njit(fastmath=True, cache=True, error_model="numpy", nogil=True)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import optuna
 
 from airbrush_cli import config, documents, files
-from airbrush_cli.errors import AirbrushError, InputError, JobError
+from airbrush_cli.errors import AirbrushError, ExitStatus, InputError, JobError
 from airbrush_cli.job import JobFolder
 from airbrush_cli.learning.rows import MetricsReader, Row
 from airbrush_cli.learning.run import METRICS, RECORD, process_of
@@ -96,6 +96,7 @@ class TrialRun:
         Raises:
             optuna.TrialPruned: given up by the pruner.
             Stopped: the worker has to end.
+            InputError: the trainer takes its settings or its pictures for wrong.
             JobError: the trainer or the painting failed.
         """
         # Of a killed worker with the same number nothing is left: a trial's number is given once.
@@ -126,7 +127,9 @@ class TrialRun:
                     break
                 self._wait()
         if code:
-            raise JobError(f"trial {self.trial.number}: {self._last_words('trainer.log')} (status {code})")
+            # What the trainer refuses at once, it refuses in every trial.
+            kind = InputError if code == ExitStatus.BAD_INPUT else JobError
+            raise kind(f"trial {self.trial.number}: {self._last_words('trainer.log')} (status {code})")
         if reader is None:
             raise JobError(f"trial {self.trial.number}: the trainer left no run in {self.folder}")
         return rows
@@ -249,9 +252,7 @@ def resolved(settings: Train, path: Path) -> dict[str, Any]:
     """Return complete settings as plain data, their paths absolute: they will lie in another folder than `path`."""
     data = settings.model_dump(mode="json", exclude_none=True)
     for name in _PATHS:
-        beside = path.parent / data[name]
-        found = beside if beside.is_file() else config.shipped(str(Path(data[name]).with_suffix("")))
-        data[name] = str(found.resolve())
+        data[name] = str(config.beside(path, data[name]).resolve())
     return data
 
 

@@ -11,11 +11,8 @@ Everything runs in FP32, also under autocast; on CUDA, TF32 is off in the forwar
 
 from __future__ import annotations
 
-import functools
 import importlib.util
-import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +27,7 @@ from airbrush_cli import lpips_weights
 from airbrush_cli.compiled import njit
 from airbrush_cli.lpips_weights import MissingWeights
 from airbrush_cli.metrics import backbones
+from airbrush_cli.threads import share
 
 SMALLEST_SIDE = 32
 """Pixels; in smaller pictures a layer of the networks is left without input."""
@@ -130,8 +128,11 @@ class Lpips:
         parts = -(-len(x) // min(most, max(_FEWEST, -(-len(x) // threads))))
         edges = [len(x) * part // parts for part in range(parts + 1)]
         found = torch.zeros(len(x), device=self.device)
+        together = parts > 1 and threads > 1
 
         def measure(part: int) -> None:
+            if together and torch.get_num_threads() > 1:
+                torch.set_num_threads(1)  # each computes alone
             here = slice(edges[part], edges[part + 1])
             with torch.no_grad():
                 wanted = [layer[here] for layer in target.layers]
@@ -141,12 +142,12 @@ class Lpips:
                 for ours, theirs, weights in zip(self._listen(x[here]), wanted, self._weights, strict=True):
                     _add_distances(_rows(ours), _rows(theirs), weights.numpy().ravel(), found[here].numpy())
 
-        if parts == 1 or threads == 1:
+        if together:
+            share(measure, parts)
+            torch.set_num_threads(threads)  # what a thread says of itself becomes that of new threads
+        else:
             for part in range(parts):
                 measure(part)
-        else:
-            list(_pool(os.getpid(), threads).map(measure, range(parts)))
-            torch.set_num_threads(threads)  # what the pool's threads say of themselves becomes that of new threads
         return found
 
     def _compare(self, x: Tensor, layers: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -189,12 +190,6 @@ def _add_distances(ours, theirs, weights, found):
 def _rows(layer: Tensor) -> NDArray[np.float32]:
     """(B, C, h, w) as (B, pixels, C); no copy if the channels are last in memory."""
     return layer.permute(0, 2, 3, 1).flatten(1, 2).contiguous().numpy()
-
-
-@functools.lru_cache(maxsize=1)
-def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
-    # Keyed by process, because threads do not survive a fork. Each computes alone.
-    return ThreadPoolExecutor(threads, "lpips", torch.set_num_threads, (1,))
 
 
 def _check(x: Tensor, size: torch.Size | None = None) -> None:

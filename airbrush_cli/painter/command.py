@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from airbrush_cli import colour, console, preview
+from airbrush_cli.job import JobFolder
 from airbrush_cli.painter.painting import Options, Painted, paint_job
 from airbrush_cli.painter.plan import Progress
 from airbrush_cli.schemas.paint import PaintSettings
@@ -25,10 +26,11 @@ def paint_and_tell(manifest: Path, settings: PaintSettings, options: Options, sh
     Raises:
         KeyboardInterrupt: Ctrl-C came; what there was is saved, and its manifest printed.
     """
-    name = manifest.name.removesuffix("_manifest.yaml")
+    folder = JobFolder.open(manifest)
+    name = folder.job.job
     screen = _Screen(name, show_preview) if live and console.current().live else None
     try:
-        painted = paint_job(manifest, settings, options, _started(), screen)
+        painted = paint_job(folder, settings, options, _started(), screen)
     finally:
         if screen:
             screen.clear()

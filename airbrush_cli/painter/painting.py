@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from airbrush_cli import __version__, colour, config, documents, files, metrics, pictures
 from airbrush_cli.errors import InputError, is_interrupt
 from airbrush_cli.gcode.job import write_job
+from airbrush_cli.gcode.profile import Profile
 from airbrush_cli.imaging.load import load_image
 from airbrush_cli.job import JobFolder
 from airbrush_cli.painter import pace
@@ -29,8 +30,7 @@ from airbrush_cli.pen.draw import draw_over
 from airbrush_cli.schemas import stroke
 from airbrush_cli.schemas.job import Figures, Metrics, Pass, Provenance
 from airbrush_cli.schemas.luts import Backend, PhysicsConfig
-from airbrush_cli.schemas.machine import Machine
-from airbrush_cli.schemas.paint import PaintSettings
+from airbrush_cli.schemas.paint import DEFAULT_MACHINE, PaintSettings
 from airbrush_cli.schemas.pen_vectors import PenVectors
 from airbrush_cli.twin.luts import Luts, configured_luts, configured_physics
 from airbrush_cli.twin.model import BackendError, Twin
@@ -49,6 +49,7 @@ class Options:
     seconds: float | None = None  # budget for the whole job
     device: str = "auto"
     gcode: bool = True
+    machine: Profile | None = None  # in place of the settings' and the job's own
     frames: Path | None = None
     frames_every: int = 25
     policy: Path | None = None  # a trained strategist in place of the built-in one
@@ -67,7 +68,7 @@ class Painted:
 
 
 def paint_job(
-    manifest: Path,
+    folder: JobFolder,
     settings: PaintSettings,
     options: Options,
     started: float,
@@ -76,7 +77,7 @@ def paint_job(
     """Paint a job and write its files.
 
     Args:
-        manifest: of a preprocessed job.
+        folder: a preprocessed job.
         settings: paint.yaml with overrides.
         options: the rest of what was asked for.
         started: `time.monotonic()` at which the job's budget of seconds began.
@@ -87,17 +88,17 @@ def paint_job(
 
     Raises:
         KeyboardInterrupt: Ctrl-C came while the painting was worse than one that the job had; that one stays.
-        InputError: the manifest or one of its files cannot be used.
+        InputError: one of the job's files cannot be used.
         JobError: the files cannot be written, the machine cannot paint them, or the GPU failed (what there was until
             then is saved as partial).
     """
-    folder = JobFolder.open(manifest)
     target = load_image(folder.path(folder.job.inputs.target_image_path))
     size = folder.job.resolutions.render_px.wh
     if (target.shape[1], target.shape[0]) != size:
         path = folder.path(folder.job.inputs.target_image_path)
         raise InputError(f"{path}: is {target.shape[1]}x{target.shape[0]}, but the manifest says {size[0]}x{size[1]}")
     pen = documents.load(folder.path(folder.job.inputs.pen_layer_path), PenVectors)
+    profile = _profile(folder, settings, options)
     luts = load_physics(settings, options.config_path)
     twin = Twin(luts, options.device, load_backend(settings, options.config_path))
     mapped = map_to_gamut(target, luts)
@@ -108,7 +109,7 @@ def paint_job(
     if options.technician:
         clock = _clock(settings, options, started)
         perception = LpipsGradient(lpips, target) if lpips else None
-        climb = documents.load(_machine_path(settings, options.config_path), Machine).feeds.max_z_mm_s
+        climb = profile.machine.feeds.max_z_mm_s
         planner = Planner(mapped.linear, twin, strategist, settings, clock, perception, observe, climb)
     else:
         planner = Sketch(mapped.linear, twin, strategist, settings)
@@ -178,7 +179,7 @@ def paint_job(
     if options.frames:
         write_frames(strokes, twin, size, options.frames / folder.job.job, options.frames_every)
     if options.gcode:
-        saved = write_job(folder, _machine_path(settings, options.config_path)).save()
+        saved = write_job(folder, profile).save()
     if failure:
         raise BackendError(f"{failure}; the strokes until then are in {saved}, marked partial") from failure
     return Painted(saved, measured, partial, seconds)
@@ -193,12 +194,14 @@ def _better_before(folder: JobFolder, measured: Metrics) -> bool:
 
 def load_physics(settings: PaintSettings, config_path: Path) -> Luts:
     """Load the look-up tables that the settings' physics file names; its path is relative to the settings' file."""
-    return configured_luts(_beside(config_path, settings.physics))
+    return configured_luts(config.beside(config_path, settings.physics))
 
 
 def load_backend(settings: PaintSettings, config_path: Path) -> Backend:
     """Return the backend that the settings' physics file asks for."""
-    return documents.load(configured_physics(_beside(config_path, settings.physics)), PhysicsConfig).rasterizer.backend
+    return documents.load(
+        configured_physics(config.beside(config_path, settings.physics)), PhysicsConfig
+    ).rasterizer.backend
 
 
 def figures(picture: NDArray[np.uint8], target: NDArray[np.uint8], lpips: metrics.Lpips | None) -> Figures:
@@ -237,14 +240,19 @@ def write_frames(strokes: NDArray[np.float64], twin: Twin, size: tuple[int, int]
         pictures.write_png(folder / f"{number:04d}.png", colour.linear_to_srgb8(canvas))
 
 
-def _beside(config_path: Path, name: str) -> Path:
-    """Return the file that a config names: relative to the config, or, failing that, one of the shipped ones."""
-    path = config_path.parent / name
-    return path if path.is_file() or Path(name).is_absolute() else config.shipped(str(Path(name).with_suffix("")))
+def _profile(folder: JobFolder, settings: PaintSettings, options: Options) -> Profile:
+    """Return the machine's profile: as asked for, else the settings', of which the default gives way to the job's own.
 
-
-def _machine_path(settings: PaintSettings, config_path: Path) -> Path:
-    return _beside(config_path, settings.machine)
+    Raises:
+        InputError: it cannot be used, or G-code is asked for and its macros are missing.
+    """
+    if options.machine:
+        return options.machine
+    path = config.beside(options.config_path, settings.machine)
+    profile = Profile.of(folder) if path == config.shipped(DEFAULT_MACHINE) else Profile.load(path)
+    if options.gcode:
+        profile.texts()  # it is told now, not at the end
+    return profile
 
 
 def _clock(settings: PaintSettings, options: Options, started: float) -> Clock:
@@ -280,7 +288,7 @@ def _provenance(settings: PaintSettings, options: Options, twin: Twin, seconds: 
         seconds=round(seconds, 2),
         options={
             "strokes": settings.strokes,
-            "effort": settings.effort,
+            "effort": settings.effort if options.seconds is None else None,
             "time": options.seconds,
             "policy_sha256": files.sha256_file(options.policy) if options.policy else None,
             "strategist": options.strategist,

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from airbrush_cli.schemas.base import Count, Model, NonNegative, SizeMm, SizePx
 
+OF_ENVIRONMENT = "env."
+"""What overrides of these settings begin with, among those of a trainer's."""
+
 
 class Resolutions(Model):
     """Three independent rasters: physics, what a policy sees, what it is rewarded on."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from airbrush_cli.schemas.base import Count, Model, NonNegative, Positive, Unit
 
 Effort = Literal["draft", "standard", "best"]
+DEFAULT_MACHINE = "machine_grbl_airbrush_v1.yaml"
 
 
 class Work(Model):
@@ -73,7 +74,7 @@ class PaintSettings(Model):
     effort: Effort = "standard"
     seed: Annotated[int, Field(ge=0)] = 0
     physics: str = "sim/physics_v1.yaml"
-    machine: str = "machine_grbl_airbrush_v1.yaml"
+    machine: str = DEFAULT_MACHINE  # which gives way to that of a job's G-code
     hour: NonNegative = 2e-5  # mean squared error that an hour less of spraying is worth
     lpips_weights: str | None = None
     work: Work

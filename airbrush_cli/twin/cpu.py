@@ -2,52 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from airbrush_cli.errors import is_interrupt
 from airbrush_cli.schemas.luts import Layering
+from airbrush_cli.threads import share, workers
 from airbrush_cli.twin import binning, kernels
 from airbrush_cli.twin.strokes import Polylines
 from airbrush_cli.units import A4_MM
 
 # Several tasks per worker, so that one that is held up does not hold up all.
 _TASKS_PER_WORKER = 4
-_R = TypeVar("_R")
 NO_RASTER = np.empty((0, 0), np.float32)
-
-
-def workers() -> int:
-    """Return how many threads render: NUMBA_NUM_THREADS, else the processors that this process may use."""
-    given = os.environ.get("NUMBA_NUM_THREADS", "")
-    if given.isdigit():
-        return max(1, int(given))
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@functools.lru_cache(maxsize=1)
-def _pool(_process: int, size: int) -> ThreadPoolExecutor:
-    # Keyed by process, because threads do not survive a fork.
-    return ThreadPoolExecutor(size, thread_name_prefix="twin")
-
-
-def share(task: Callable[[int], _R], tasks: int) -> list[_R]:
-    """Call task(0) ... task(tasks - 1) on all workers and return what they return; the kernels release the GIL."""
-    if tasks > 1 and workers() > 1:
-        return list(_pool(os.getpid(), workers()).map(task, range(tasks)))
-    try:
-        return [task(index) for index in range(tasks)]
-    except SystemError as error:
-        if is_interrupt(error):
-            raise KeyboardInterrupt from error  # lest who keeps the best so far on Ctrl-C does not know it
-        raise
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli.compiled import njit
+from airbrush_cli.threads import share
 from airbrush_cli.twin import kernels
 from airbrush_cli.twin.binning import HELPER, KERNEL, TILE_H, TILE_W
-from airbrush_cli.twin.cpu import NO_RASTER, Tape, lines, share
+from airbrush_cli.twin.cpu import NO_RASTER, Tape, lines
 from airbrush_cli.twin.kernels import (
     _C0,
     _CUT2,

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from airbrush_cli import threads
 from airbrush_cli.schemas.luts import Backend
 from airbrush_cli.schemas.stroke import HIGH, LOW
-from airbrush_cli.twin import cpu, render
+from airbrush_cli.twin import render
 from airbrush_cli.twin.luts import FWHM_FAR_MM, FWHM_NEAR_MM, FWHM_PER_SIGMA, Z_FAR_MM, shipped_luts, synthetic_luts
 
 SIZES = ((227, 320), (454, 640), (908, 1280))
@@ -190,7 +191,7 @@ def bench_exactness() -> None:
 
 def main() -> None:
     """Print all tables."""
-    print(f"\nTwin, {cpu.workers()} threads of {platform.processor() or platform.machine()}")
+    print(f"\nTwin, {threads.workers()} threads of {platform.processor() or platform.machine()}")
     for bench in (bench_kernels, bench_gpu, bench_one_stroke, bench_print_size, bench_start, bench_exactness):
         print(flush=True)
         bench()
