@@ -114,7 +114,7 @@ def test_perception_pulls_the_plan() -> None:
     overrides = [
         "finish.at=0.3",
         "finish.after=0",
-        "finish.weight=0.05",
+        "finish.weight=20",
         "levels=[{at: 0, scale: 1}]",
         "finish.levels=[{at: 0, scale: 1}]",
     ]
@@ -135,6 +135,17 @@ def test_loss_gradient_is_that_of_the_loss() -> None:
     step = 1e-4
     slope = [np.mean((colour.linear_to_srgb(picture + sign * step * direction) - target) ** 2) for sign in (1, -1)]
     assert (gradient * direction).sum() == pytest.approx((slope[0] - slope[1]) / (2 * step), rel=2e-3)
+
+
+def test_the_curve_is_srgb() -> None:
+    light = np.linspace(0, 1, 9000, dtype=np.float32).reshape(30, 100, 3)
+    values, slopes = srgb_encoded(light)
+    assert np.allclose(values, colour.linear_to_srgb(light.astype(float)), atol=3e-6)
+    step = 1e-6
+    exact = (colour.linear_to_srgb(light.astype(float) + step) - colour.linear_to_srgb(light.astype(float) - step)) / (2 * step)
+    assert np.allclose(slopes, exact, rtol=1e-3)
+    outside = np.array([[[-0.5, 1.5, 0.2]]], np.float32)
+    assert np.allclose(srgb_encoded(outside)[0], colour.linear_to_srgb(np.array([0.0, 1.0, 0.2])), atol=3e-6)
 
 
 @pytest.mark.parametrize("layering", ["alpha_over", "multiply"])
@@ -170,7 +181,7 @@ def test_newcomers_beyond_the_number_of_strokes_leave_an_interrupted_plan() -> N
     assert 0 < len(planner.finish()) <= 60
 
 
-@pytest.mark.parametrize(("seconds", "share"), [(100.0, 0.38), (20.0, 0.5), (5.0, 0.8)])
+@pytest.mark.parametrize(("seconds", "share"), [(100.0, 0.35), (20.0, 0.5), (5.0, 0.8)])
 def test_colour_gets_its_seconds_first(seconds: float, share: float) -> None:
     """The finish begins at its share of the budget, later if that is less than ten seconds, at four fifths at last."""
     asked: list[float] = []

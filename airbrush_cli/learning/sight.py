@@ -6,19 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli.compiled import njit
-from airbrush_cli.painter.loss import CURVE, cell
+from airbrush_cli.painter.loss import encode
 from airbrush_cli.threads import share, workers
 
 
 @njit(fastmath=True, cache=True, error_model="numpy", nogil=True)
-def _look(light, curve, state, worker, workers):
+def _look(light, state, worker, workers):
     _, height, width, _ = light.shape
     for b in range(worker, light.shape[0], workers):
         for i in range(height):
             for k in range(3):
                 for j in range(width):
-                    index, part = cell(light[b, i, j, k], curve.size)
-                    value = curve[index] + part * (curve[index + 1] - curve[index])
+                    value, _ = encode(light[b, i, j, k])
                     state[b, 3 + k, i, j] = value
                     state[b, 6 + k, i, j] = abs(state[b, k, i, j] - value)
 
@@ -31,4 +30,4 @@ def look(light: NDArray[np.float32], state: NDArray[np.float32]) -> None:
         state: (B, 9, H, W) sRGB: target, canvas, difference. The target stays, the others are written.
     """
     tasks = min(len(light), workers())
-    share(lambda task: _look(light, CURVE, state, task, tasks), tasks)
+    share(lambda task: _look(light, state, task, tasks), tasks)

@@ -110,7 +110,7 @@ def paint_job(
         clock = _clock(settings, options, started)
         perception = LpipsGradient(lpips, target) if lpips else None
         climb = profile.machine.feeds.max_z_mm_s
-        planner = Planner(mapped.linear, twin, strategist, settings, clock, perception, observe, climb)
+        planner = Planner(mapped.linear, twin, strategist, settings, clock, perception, observe, climb, target)
     else:
         planner = Sketch(mapped.linear, twin, strategist, settings)
     partial = False

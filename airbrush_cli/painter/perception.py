@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from airbrush_cli import colour
 from airbrush_cli.metrics import Lpips, LpipsTarget
 from airbrush_cli.metrics.perception import SMALLEST_SIDE
 
@@ -22,7 +21,7 @@ class LpipsGradient:
 
     def __init__(self, lpips: Lpips, target: NDArray[np.uint8]) -> None:
         self._lpips = lpips
-        self._linear = colour.srgb8_to_linear(target)
+        self._srgb = target.astype(np.float32) / 255
         self._targets: dict[tuple[int, ...], LpipsTarget] = {}
 
     def __call__(self, picture: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
@@ -40,8 +39,7 @@ class LpipsGradient:
     def _target(self, shape: tuple[int, ...]) -> LpipsTarget:
         if shape not in self._targets:
             self._targets.clear()  # a plan goes from size to size and does not come back
-            linear = cv2.resize(self._linear, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-            srgb = colour.linear_to_srgb(linear).astype(np.float32)
+            srgb = cv2.resize(self._srgb, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
             self._targets[shape] = self._lpips.target(_tensor(srgb, self._lpips.device))
         return self._targets[shape]
 

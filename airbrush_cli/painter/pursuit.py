@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from airbrush_cli.compiled import njit
 from airbrush_cli.geometry import bernstein
-from airbrush_cli.twin.cpu import share
+from airbrush_cli.threads import share
 
 # Half the length of the first straight piece of a line (px), the directions tried for it.
 _HALF, _DIRECTIONS = 4, 12

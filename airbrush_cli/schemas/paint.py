@@ -41,7 +41,7 @@ class Steps(Model):
     width: Positive = 0.08
     speed: Positive = 0.2
     ink: Positive = 0.05
-    colour: Unit = 0.2  # factor that they have come down to where the finish begins
+    colour: Unit = 0.1  # factor that they have come down to where the finish begins
     final: Unit = 0.02  # and at the end
 
 
@@ -53,18 +53,18 @@ class Reseed(Model):
     ] = ()  # moments at which they come, as shares of the time for colour; before it the last are judged
     share: Unit = 0.1  # how many come, of all strokes
     steps: Count = 10  # at least between two such moments: on a slow machine, or in a short time, there are fewer
-    until: Unit = 0.85  # moment from which there are no more than there may be
+    until: Unit = 0.9  # moment from which there are no more than there may be
 
 
 class Finish(Model):
     """The second phase: small steps, with LPIPS's own gradient; before it lies the time for colour."""
 
-    at: Unit = 0.38  # share of the budget at which it starts
+    at: Unit = 0.35  # share of the budget at which it starts
     after: NonNegative = 10.0  # seconds of the budget that colour gets at least, if that leaves a fifth of it
     levels: list[Level]
     net: Literal["alex", "vgg", "squeeze"] = "alex"
-    weight: NonNegative = 0.0045  # of LPIPS beside the mean squared error
-    every: Count = 5  # steps between fresh LPIPS gradients
+    weight: NonNegative = 1.7  # of LPIPS beside the logarithm of the mean squared error
+    every: Count = 10  # steps between fresh LPIPS gradients
 
 
 class PaintSettings(Model):
@@ -75,7 +75,7 @@ class PaintSettings(Model):
     seed: Annotated[int, Field(ge=0)] = 0
     physics: str = "sim/physics_v1.yaml"
     machine: str = DEFAULT_MACHINE  # which gives way to that of a job's G-code
-    hour: NonNegative = 2e-5  # mean squared error that an hour less of spraying is worth
+    hour: NonNegative = 0.015  # share of the squared error that an hour less of spraying is worth
     lpips_weights: str | None = None
     work: Work
     growth: list[Growth]
