@@ -38,7 +38,7 @@ from airbrush_cli.twin.model import BackendError, Twin
 log = logging.getLogger(__name__)
 
 # What writing and measuring takes after planning, seconds on two reference cores: kept back from a budget of seconds.
-_FINISH_SECONDS = 4.5
+_FINISH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
