@@ -17,8 +17,7 @@ _BLOCKS = 16
 # sRGB's x^(1/2.4), for light x from 0.0031308 to 1, as a polynomial in x^(1/4): off by 2e-6 at most, and without branch
 # or table, so that it runs on whole vectors.
 _POWER = tuple(
-    np.float32(c)
-    for c in (-0.00439976, 0.13343771, 1.28931335, -0.7952278, 0.60546868, -0.29008245, 0.0614913)
+    np.float32(c) for c in (-0.00439976, 0.13343771, 1.28931335, -0.7952278, 0.60546868, -0.29008245, 0.0614913)
 )
 _P0, _P1, _P2, _P3, _P4, _P5, _P6 = _POWER
 _KNEE, _STEEP = np.float32(0.0031308), np.float32(12.92)

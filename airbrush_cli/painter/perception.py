@@ -39,7 +39,7 @@ class LpipsGradient:
     def _target(self, shape: tuple[int, ...]) -> LpipsTarget:
         if shape not in self._targets:
             self._targets.clear()  # a plan goes from size to size and does not come back
-            srgb = cv2.resize(self._srgb, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+            srgb = np.asarray(cv2.resize(self._srgb, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), np.float32)
             self._targets[shape] = self._lpips.target(_tensor(srgb, self._lpips.device))
         return self._targets[shape]
 

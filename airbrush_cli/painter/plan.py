@@ -165,9 +165,8 @@ class Planner:
             height, width = self._target.shape[:2]
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             # Each is averaged in its own scale: the mean of sRGB values is what the squared error of all is least for.
-            full = self._target, colour.linear_to_srgb(np.clip(self._target, 0, 1))
-            linear, srgb = (cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_AREA) for values in full)
-            self._levels[scale] = (linear, srgb)
+            srgb = colour.linear_to_srgb(np.clip(self._target, 0, 1))
+            self._levels[scale] = _shrunk(self._target, size), _shrunk(srgb, size)
         return self._levels[scale]
 
     def _goal(self, scale: float) -> NDArray[np.float32]:
@@ -175,8 +174,7 @@ class Planner:
         if self._photograph is None:
             return self._level(scale)[1]
         if scale not in self._goals:
-            srgb = self._photograph.astype(np.float32) / 255
-            self._goals[scale] = cv2.resize(srgb, self._size(scale), interpolation=cv2.INTER_AREA)
+            self._goals[scale] = _shrunk(self._photograph / 255, self._size(scale))
         return self._goals[scale]
 
     def _size(self, scale: float) -> tuple[int, int]:
@@ -291,6 +289,11 @@ def shown(strokes: NDArray[np.float64], twin: Twin, size_px: tuple[int, int]) ->
             break
         strokes = strokes[peak >= _INVISIBLE]
     return strokes
+
+
+def _shrunk(picture: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Average a picture over the pixels of a smaller one of that (width, height)."""
+    return np.asarray(cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_AREA))
 
 
 def _scale(levels: list[Level], place: float) -> float:
