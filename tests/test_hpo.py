@@ -133,6 +133,16 @@ def test_what_a_trainer_refuses_ends_the_search(tmp_path: Path) -> None:
     assert {one.state for one in trials.trials} == {"retried", "waiting"} and len(trials.trials) <= 4
 
 
+def test_what_a_trainer_refuses_after_others_got_through_costs_a_trial(tmp_path: Path) -> None:
+    def train_command(config: Path, out: Path) -> list[str]:
+        first = "/0000/" in config.as_posix()
+        return (fake_trainer.train_command if first else fake_trainer.refusing_train_command)(config, out)
+
+    trials = work(prepare(tmp_path, trial.Commands(train=train_command), trials=2))
+    assert [one.state for one in trials.trials] == ["complete", "failed"]
+    assert "no such folder of pictures" in str(trials.trials[1].reason)
+
+
 def test_the_time_is_up(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, trial.Commands(train=fake_trainer.endless_train_command))
     started = time.monotonic()

@@ -181,7 +181,7 @@ def run(search: Search, workers: int, observe: Callable[[Study], None] | None = 
         the path of best_config.yaml.
 
     Raises:
-        InputError: a trainer refuses what it is given; every other trial's would. The rest is as on Ctrl-C.
+        InputError: a trainer refuses what it is given, and none has got through: all would. The rest is as on Ctrl-C.
         JobError: no trial came to an end.
         KeyboardInterrupt: Ctrl-C; trials in progress are queued again, the best so far is written.
     """
@@ -258,7 +258,7 @@ def work(search: Search, stop: Callable[[], bool]) -> None:
     A worker that finds nothing to begin waits for the others' trials: one of them may be given up and queued again.
 
     Raises:
-        InputError: a trainer refuses what it is given.
+        InputError: a trainer refuses what it is given, and none has got through.
     """
     study = search.open()
 
@@ -292,10 +292,10 @@ def _try(search: Search, study: Study, trial: optuna.Trial, ended: Callable[[], 
     except Stopped:
         study.give_back(trial)
         return
-    except InputError:
-        study.give_back(trial)  # it is not to blame
-        raise
-    except JobError as error:
+    except (InputError, JobError) as error:
+        if isinstance(error, InputError) and not study.any_through():
+            study.give_back(trial)  # it is not to blame
+            raise
         log.warning("%s", error)
         trial.set_user_attr(REASON, str(error))
     except UpdateFinishedTrialError:

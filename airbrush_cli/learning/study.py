@@ -143,6 +143,10 @@ class Study:
         """The trials that the budget counts: not those of killed workers, nor those that were one too many."""
         return [trial for trial in trials if not trial.user_attrs.get(KILLED) and not trial.user_attrs.get(SURPLUS)]
 
+    def any_through(self) -> bool:
+        """Whether a trainer has ever done what it was asked for, to the end or until it was given up."""
+        return any(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in self.trials())
+
     def finished(self) -> bool:
         """Whether as many trials have ended as were asked for."""
         ended = [trial for trial in self.counted(self.trials()) if trial.state.is_finished()]

@@ -127,7 +127,6 @@ class TrialRun:
                     break
                 self._wait()
         if code:
-            # What the trainer refuses at once, it refuses in every trial.
             kind = InputError if code == ExitStatus.BAD_INPUT else JobError
             raise kind(f"trial {self.trial.number}: {self._last_words('trainer.log')} (status {code})")
         if reader is None:
