@@ -144,6 +144,7 @@ def test_the_curve_is_srgb() -> None:
     up, down = (colour.linear_to_srgb(light.astype(float) + step) for step in (1e-6, -1e-6))
     exact = (up - down) / 2e-6
     assert np.allclose(slopes, exact, rtol=1e-3)
+    assert (srgb_encoded(np.ones((40, 37, 3), np.float32))[0] == 1).all()  # paper, to the bit
     outside = np.array([[[-0.5, 1.5, 0.2]]], np.float32)
     assert np.allclose(srgb_encoded(outside)[0], colour.linear_to_srgb(np.array([0.0, 1.0, 0.2])), atol=3e-6)
 
