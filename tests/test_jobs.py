@@ -246,7 +246,7 @@ def test_a_failing_gpu_leaves_what_there_was(painted: Path, tmp_path: Path, monk
     job = tmp_path / painted.parent.name
     shutil.copytree(painted.parent, job)
     (job / "strokes.yaml").unlink()
-    backward, steps = Twin.backward, iter(range(60))
+    backward, steps = Twin.backward, iter(range(20))
 
     def failing(twin: Twin, *arguments: Any) -> Any:
         if next(steps, None) is None:
