@@ -6,6 +6,7 @@ is the scale that PSNR is given in. The twin works in linear light, so the gradi
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -86,6 +87,11 @@ def srgb_encoded(picture: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
     edges = _edges(len(picture))
     share(lambda block: _encode(light, value, slope, edges[block], edges[block + 1]), _BLOCKS)
     return values, slopes
+
+
+def shrunk(picture: NDArray[np.float32], size_px: tuple[int, int]) -> NDArray[np.float32]:
+    """Average an (H, W, 3) picture over the pixels of a smaller one of that (width, height)."""
+    return np.asarray(cv2.resize(picture, size_px, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _lines(picture: NDArray[np.float32]) -> NDArray[np.float32]:

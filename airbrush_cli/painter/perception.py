@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from airbrush_cli.metrics import Lpips, LpipsTarget
 from airbrush_cli.metrics.perception import SMALLEST_SIDE
+from airbrush_cli.painter.loss import shrunk
 
 
 class LpipsGradient:
@@ -21,7 +21,7 @@ class LpipsGradient:
 
     def __init__(self, lpips: Lpips, target: NDArray[np.uint8]) -> None:
         self._lpips = lpips
-        self._srgb = target.astype(np.float32) / 255
+        self._srgb = target.astype(np.float32) / np.float32(255)
         self._targets: dict[tuple[int, ...], LpipsTarget] = {}
 
     def __call__(self, picture: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
@@ -39,7 +39,7 @@ class LpipsGradient:
     def _target(self, shape: tuple[int, ...]) -> LpipsTarget:
         if shape not in self._targets:
             self._targets.clear()  # a plan goes from size to size and does not come back
-            srgb = np.asarray(cv2.resize(self._srgb, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), np.float32)
+            srgb = shrunk(self._srgb, (shape[1], shape[0]))
             self._targets[shape] = self._lpips.target(_tensor(srgb, self._lpips.device))
         return self._targets[shape]
 

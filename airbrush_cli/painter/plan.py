@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli import colour
 from airbrush_cli.painter import pace
 from airbrush_cli.painter.clock import Clock
-from airbrush_cli.painter.loss import srgb_encoded, srgb_mse
+from airbrush_cli.painter.loss import shrunk, srgb_encoded, srgb_mse
 from airbrush_cli.painter.strategist import Strategist, spacing_mm
 from airbrush_cli.painter.technician import SPEED, StepSizes, Technician
 from airbrush_cli.schemas.paint import Level, PaintSettings
@@ -162,11 +161,15 @@ class Planner:
     def _level(self, scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The target at a scale, as (linear, sRGB)."""
         if scale not in self._levels:
-            height, width = self._target.shape[:2]
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            # Each is averaged in its own scale: the mean of sRGB values is what the squared error of all is least for.
-            srgb = colour.linear_to_srgb(np.clip(self._target, 0, 1))
-            self._levels[scale] = _shrunk(self._target, size), _shrunk(srgb, size)
+            if scale == 1:
+                srgb = colour.linear_to_srgb(np.clip(self._target, 0, 1))
+                self._levels[scale] = self._target.astype(np.float32), srgb.astype(np.float32)
+            else:
+                height, width = self._target.shape[:2]
+                size = (max(1, round(width * scale)), max(1, round(height * scale)))
+                # Each is averaged in its own scale: the mean of sRGB values is what all squared errors are least for.
+                linear, srgb = self._level(1.0)
+                self._levels[scale] = shrunk(linear, size), shrunk(srgb, size)
         return self._levels[scale]
 
     def _goal(self, scale: float) -> NDArray[np.float32]:
@@ -174,7 +177,7 @@ class Planner:
         if self._photograph is None:
             return self._level(scale)[1]
         if scale not in self._goals:
-            self._goals[scale] = _shrunk(self._photograph / 255, self._size(scale))
+            self._goals[scale] = shrunk(self._photograph.astype(np.float32) / np.float32(255), self._size(scale))
         return self._goals[scale]
 
     def _size(self, scale: float) -> tuple[int, int]:
@@ -289,11 +292,6 @@ def shown(strokes: NDArray[np.float64], twin: Twin, size_px: tuple[int, int]) ->
             break
         strokes = strokes[peak >= _INVISIBLE]
     return strokes
-
-
-def _shrunk(picture: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Average a picture over the pixels of a smaller one of that (width, height)."""
-    return np.asarray(cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_AREA))
 
 
 def _scale(levels: list[Level], place: float) -> float:
