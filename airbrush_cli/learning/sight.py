@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli.compiled import njit
-from airbrush_cli.painter.loss import encode
+from airbrush_cli.encoding import encode
 from airbrush_cli.threads import share, workers
 
 

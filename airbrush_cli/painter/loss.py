@@ -11,30 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli.compiled import njit
+from airbrush_cli.encoding import encode
 from airbrush_cli.threads import share
+from airbrush_cli.twin import comparison
+from airbrush_cli.twin.comparison import Comparison
+from airbrush_cli.twin.model import Twin
 
 _BLOCKS = 16
 
-# sRGB's x^(1/2.4), for light x from 0.0031308 to 1, is 1 + (r - 1) P(r) with r = x^(1/4): a polynomial P that is off by
-# 2e-6 at most, white exactly white, and without branch or table, so that it runs on whole vectors.
-_P0, _P1, _P2, _P3, _P4, _P5 = (
-    np.float32(c) for c in (1.00435041, 0.87149305, -0.42048173, 0.38085204, -0.23203651, 0.06259243)
-)
-_KNEE, _STEEP = np.float32(0.0031308), np.float32(12.92)
-_SCALE, _RISE = np.float32(1.055), np.float32(1.055 / 2.4)
-_ZERO, _ONE = np.float32(0), np.float32(1)
-
-
-@njit(fastmath=True, error_model="numpy", forceinline=True)
-def encode(light):
-    """Return the sRGB value of a channel of linear light, clipped to [0, 1], and its derivative (IEC 61966-2-1)."""
-    x = min(max(light, _ZERO), _ONE)
-    r = np.sqrt(np.sqrt(x))
-    above = (r - _ONE) * (_P0 + r * (_P1 + r * (_P2 + r * (_P3 + r * (_P4 + r * _P5)))))
-    dark = x < _KNEE
-    value = _STEEP * x if dark else _ONE + _SCALE * above
-    slope = _STEEP if dark else _RISE * (_ONE + above) / max(x, _KNEE)
-    return value, slope
+_ZERO = np.float32(0)
 
 
 @njit(fastmath=True, cache=True, error_model="numpy", nogil=True)
@@ -51,6 +36,29 @@ def _srgb_error(picture, target, scale, gradient, first, last):
             out[j] = scale * error * slope
         total += line
     return total
+
+
+def compare(
+    twin: Twin, strokes: NDArray[np.float64], target: NDArray[np.float32], pull: NDArray[np.float32] | None = None
+) -> Comparison:
+    """Paint strokes on white paper, compare them with a picture, and say how the error changes with them.
+
+    Args:
+        twin: that paints.
+        strokes: (N, 15), stroke.v1 columns.
+        target: (H, W, 3) sRGB in [0, 1].
+        pull: (H, W, 3), a gradient by the painted light to add to that of the error.
+
+    Raises:
+        BackendError: the GPU failed.
+    """
+    if twin.backend == "cpu":
+        return comparison.compare(strokes, twin.luts, target, pull)
+    picture, tape = twin.forward(strokes, (target.shape[1], target.shape[0]))
+    error, gradient = srgb_mse(picture, target)
+    if pull is not None:
+        gradient += pull
+    return Comparison(picture, error, twin.backward(tape, gradient))
 
 
 def srgb_mse(picture: NDArray[np.float32], target: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from airbrush_cli import colour
 from airbrush_cli.painter import pace
 from airbrush_cli.painter.clock import Clock
-from airbrush_cli.painter.loss import shrunk, srgb_encoded, srgb_mse
+from airbrush_cli.painter.loss import compare, shrunk, srgb_encoded, srgb_mse
 from airbrush_cli.painter.strategist import Strategist, spacing_mm
 from airbrush_cli.painter.technician import SPEED, StepSizes, Technician
 from airbrush_cli.schemas.paint import Level, PaintSettings
@@ -24,12 +24,13 @@ from airbrush_cli.schemas.stroke import rounded
 from airbrush_cli.twin.model import Twin
 
 if TYPE_CHECKING:
+    from airbrush_cli.twin.comparison import Comparison
     from airbrush_cli.twin.model import Tape
 
 log = logging.getLogger(__name__)
 
 # Reference milliseconds (two cores) of one step: fixed, per thousand strokes, per megapixel, per both.
-_STEP_WORK = (4.0, 10.0, 16.0, 34.0)
+_STEP_WORK = (2.5, 6.2, 10.0, 21.0)
 _PERCEPTION_WORK = 450.0  # per megapixel
 _PROPOSAL_WORK = (155.0, 110.0)  # per megapixel, per thousand strokes wanted
 
@@ -111,6 +112,7 @@ class Planner:
         self._photograph = photograph
         self._levels: dict[float, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
         self._goals: dict[float, NDArray[np.float32]] = {}
+        self._last: Comparison | None = None  # of the last step, before it moved the strokes
         self._perceived: NDArray[np.float32] | None = None
         self._since_perceived = 0
 
@@ -221,13 +223,11 @@ class Planner:
 
     def _step(self, moment: _Moment) -> None:
         goal = self._goal(moment.scale) if moment.finishing else self._level(moment.scale)[1]
-        picture, tape = self._twin.forward(self.strokes, self._size(moment.scale))
-        error, gradient = srgb_mse(picture, goal)
+        pull = self._perceptual_pull(goal) if self._perception and moment.finishing else None
+        self._last = compared = compare(self._twin, self.strokes, goal, pull)
         # Prices are shares of the error: what is minimised is log(error) + weight LPIPS + hour hours, times the error.
-        if self._perception and moment.finishing:
-            gradient += self._settings.finish.weight * error * self._perception_gradient(picture)
-        by_strokes = self._twin.backward(tape, gradient)
-        by_strokes[:, SPEED] += self._settings.hour * error / 3600.0 * pace.by_speed(self.strokes)
+        by_strokes = compared.by_strokes
+        by_strokes[:, SPEED] += self._settings.hour * compared.error / 3600.0 * pace.by_speed(self.strokes)
         self._technician.step(by_strokes, moment.rate)
         self._technician.strokes = pace.climbable(self.strokes, self._climb)
         self._spend(moment.scale)
@@ -235,10 +235,10 @@ class Planner:
             self._observe(
                 Progress(
                     min(len(self.strokes), self._settings.strokes),
-                    float(-10 * np.log10(max(error, 1e-10))),
+                    float(-10 * np.log10(max(compared.error, 1e-10))),
                     min(self._clock.fraction, 1.0),
                     self._clock.seconds_left,
-                    picture,
+                    compared.painted,
                 )
             )
 
@@ -249,19 +249,24 @@ class Planner:
         fixed, each, pixels, both = _STEP_WORK
         self._clock.spend(fixed + each * thousands + megapixels * (pixels + both * thousands))
 
-    def _perception_gradient(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        """LPIPS's gradient with respect to linear light. It changes slowly: a few steps share one."""
+    def _perceptual_pull(self, goal: NDArray[np.float32]) -> NDArray[np.float32]:
+        """LPIPS's gradient with respect to linear light, at its price: that of the picture that the last step painted.
+
+        It changes slowly: a few steps share one.
+        """
         assert self._perception
-        stale = self._perceived is None or self._perceived.shape != picture.shape
+        if self._last is None or self._last.painted.shape != goal.shape:
+            self._last = compare(self._twin, self.strokes, goal)
+        stale = self._perceived is None or self._perceived.shape != goal.shape
         if stale or self._since_perceived >= self._settings.finish.every:
-            srgb, slope = srgb_encoded(picture)
+            srgb, slope = srgb_encoded(self._last.painted)
             _, gradient = self._perception(srgb)
             self._perceived = gradient * slope
             self._since_perceived = 0
-            self._clock.spend(_PERCEPTION_WORK * picture.size / 3e6)
+            self._clock.spend(_PERCEPTION_WORK * goal.size / 3e6)
         self._since_perceived += 1
         assert self._perceived is not None
-        return self._perceived
+        return np.float32(self._settings.finish.weight * self._last.error) * self._perceived
 
 
 def removal_cost(

@@ -1,9 +1,9 @@
 """The technician: gradient descent on all strokes at once, through the twin.
 
 Steps are Adam's (Kingma & Ba 2015), taken in coordinates in which a step of one size means about the same for every
-stroke: positions in units of the stroke's own spot, heights in units of what changes the spot by a fixed share, speeds
-as logarithms, ink as the square root of the light that it lets through. After every step strokes are projected to
-stroke.v1's bounds.
+stroke: positions by the modes of its curve and in units of its own spot, heights in units of what changes the spot by a
+fixed share, speeds as logarithms, ink as the square root of the light that it lets through. After every step strokes
+are projected to stroke.v1's bounds.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from airbrush_cli.painter import modes
 from airbrush_cli.schemas.stroke import project
 from airbrush_cli.twin.luts import Luts
 
@@ -67,6 +68,8 @@ class Technician:
         chain[:, _INK] *= -2.0 * np.maximum(light, 0.02)
         sigma = np.interp(self.strokes[:, _HEIGHT].mean(axis=1), self._z_axis, self._sigma)[:, None]
         # Adam divides by the gradient's own size, so scaling a coordinate scales its step.
+        frame = modes.frames(self.strokes[:, _POSITION])
+        chain[:, _POSITION] = modes.into(chain[:, _POSITION], frame)
         size = np.empty_like(chain)
         size[:, _POSITION] = self._sizes.position * sigma
         size[:, _HEIGHT] = self._sizes.width * sigma / self._slope
@@ -79,6 +82,7 @@ class Technician:
         mean = self._mean / (1 - _DECAY[0] ** self._age)
         deviation = np.sqrt(self._square / (1 - _DECAY[1] ** self._age))
         move = rate * size * mean / (deviation + 1e-12)
+        move[:, _POSITION] = modes.out_of(move[:, _POSITION], frame)
 
         moved = self.strokes - move
         moved[:, SPEED] = self.strokes[:, SPEED] * np.exp(-move[:, SPEED])

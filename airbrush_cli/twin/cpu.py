@@ -65,7 +65,7 @@ def forward(
         raise ValueError(f"canvas must have the shape {(height, width, 3)}, not {canvas.shape}")
     canvas = None if canvas is None else np.ascontiguousarray(canvas, np.float32)
     out = np.empty((height, width, 3), np.float32)
-    return out, _paint(polylines, layering, canvas, page_mm, out, tasks=_tasks())
+    return out, _paint(polylines, layering, canvas, page_mm, out, tasks=task_count())
 
 
 def paint_in_place(
@@ -93,7 +93,7 @@ def paint_batch_in_place(
     )
 
 
-def _tasks() -> int:
+def task_count() -> int:
     return 1 if workers() == 1 else _TASKS_PER_WORKER * workers()
 
 
