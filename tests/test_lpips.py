@@ -128,6 +128,18 @@ def test_loss_has_a_gradient_that_leads_downhill(alex, pictures):
     assert all(not layer.requires_grad for layer in target.layers)
 
 
+@pytest.mark.parametrize("net", NETS)
+def test_the_gradient_is_that_of_torch(net, folder, pictures):
+    """The CPU has code of its own for what torch differentiates on a GPU."""
+    lpips = Lpips(net, folder)
+    a, b = map(tensor, pictures)
+    x, target = torch.cat([a, b]).requires_grad_(), lpips.target(torch.cat([b, a.flip(-1)]))
+    (found,) = torch.autograd.grad(lpips.loss(x, target) @ torch.tensor([1.0, 2.0]), x)
+    written_out = torch.stack([near.mean((-2, -1)) for near in lpips._compare(x, target.layers)]).sum(0)
+    (wanted,) = torch.autograd.grad(written_out @ torch.tensor([1.0, 2.0]), x)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5 * float(wanted.abs().max()))
+
+
 def test_computing_stays_in_single_precision_under_autocast(alex, pictures):
     a, b = map(tensor, pictures)
     with torch.autocast("cpu", torch.bfloat16):
@@ -166,3 +178,20 @@ def test_torchvision_is_not_needed():
     """Its import is slow, and fails next to a torch of another build."""
     source = "import sys; import airbrush_cli.metrics; sys.exit('torchvision' in sys.modules or 'lpips' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", source], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size"),
+    [(11, 4, 2, (47, 38)), (11, 4, 2, (64, 33)), (3, 2, 0, (20, 17)), (2, 2, 1, (9, 8))],
+)
+def test_a_strided_convolution_has_the_gradient_of_torch(
+    kernel: int, stride: int, padding: int, size: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(3, 8, kernel, stride, padding).requires_grad_(False)
+    picture = torch.rand(2, 3, *size, requires_grad=True)
+    wanted, found = layer(picture), backbones._Strided.apply(picture, layer)
+    upstream = torch.rand_like(wanted)
+    assert torch.equal(found, wanted)
+    gradients = [torch.autograd.grad(out, picture, upstream)[0] for out in (wanted, found)]
+    torch.testing.assert_close(gradients[1], gradients[0])
