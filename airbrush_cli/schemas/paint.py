@@ -63,7 +63,7 @@ class Finish(Model):
     after: NonNegative = 10.0  # seconds of the budget that colour gets at least, if that leaves a fifth of it
     levels: list[Level]
     net: Literal["alex", "vgg", "squeeze"] = "alex"
-    weight: NonNegative = 2.3  # of LPIPS beside the logarithm of the mean squared error
+    weight: NonNegative = 2.0  # of LPIPS beside the logarithm of the mean squared error
     every: Count = 10  # steps between fresh LPIPS gradients
 
 
