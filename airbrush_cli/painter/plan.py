@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Reference milliseconds (two cores) of one step: fixed, per thousand strokes, per megapixel, per both.
-_STEP_WORK = (2.5, 6.2, 10.0, 21.0)
-_PERCEPTION_WORK = 450.0  # per megapixel
+_STEP_WORK = (1.5, 14.5, 0.5, 32.0)
+_PERCEPTION_WORK = 290.0  # per megapixel
 _PROPOSAL_WORK = (155.0, 110.0)  # per megapixel, per thousand strokes wanted
 
 # However short the budget, the schedule takes so many steps: enough for a rough painting.
