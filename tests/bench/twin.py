@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbrush_cli import threads
+from airbrush_cli.painter.loss import srgb_mse
 from airbrush_cli.schemas.luts import Backend
 from airbrush_cli.schemas.stroke import HIGH, LOW
 from airbrush_cli.twin import render
+from airbrush_cli.twin.comparison import compare
 from airbrush_cli.twin.luts import FWHM_FAR_MM, FWHM_NEAR_MM, FWHM_PER_SIGMA, Z_FAR_MM, shipped_luts, synthetic_luts
 
 SIZES = ((227, 320), (454, 640), (908, 1280))
@@ -62,17 +64,27 @@ def timed(task: Callable[[], object]) -> list[float]:
 
 
 def bench_kernels() -> None:
-    """Print forward and backward times of 1500 strokes."""
+    """Print forward and backward times of 1500 strokes, and of comparing them with a picture in three steps and one."""
     luts, strokes = shipped_luts(), painting()
-    print("| 1500 strokes at | forward, ms (best / median) | backward, ms | both, ms |")
-    print("| --- | --- | --- | --- |")
+    print(
+        "| 1500 strokes at | forward, ms (best / median) | backward, ms | both, ms"
+        " | both and the error of a picture, ms | that in one pass, ms |"
+    )
+    print("| --- " * 6 + "|")
     for size in SIZES:
         painted, tape = render.forward(strokes, luts, size)
         gradient = painted - np.float32(0.5)
+        target = np.random.default_rng(0).random(painted.shape, np.float32)
+
+        def three(size: tuple[int, int] = size, target: NDArray[np.float32] = target) -> None:
+            painted, tape = render.forward(strokes, luts, size)
+            render.backward(tape, srgb_mse(painted, target)[1])
+
         ahead = timed(lambda size=size: render.forward(strokes, luts, size))  # type: ignore[misc]
         back = timed(lambda tape=tape, gradient=gradient: render.backward(tape, gradient))  # type: ignore[misc]
         both = np.array(ahead) + back
-        cells = [f"{np.min(times):.1f} / {np.median(times):.1f}" for times in (ahead, back, both)]
+        once = timed(lambda target=target: compare(strokes, luts, target))  # type: ignore[misc]
+        cells = [f"{np.min(times):.1f} / {np.median(times):.1f}" for times in (ahead, back, both, timed(three), once)]
         print(f"| {size[0]}x{size[1]} | " + " | ".join(cells) + " |")
 
 
