@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from airbrush_cli.painter import loss
 from airbrush_cli.painter.loss import srgb_mse
 from airbrush_cli.twin import render
 from airbrush_cli.twin.comparison import compare
 from airbrush_cli.twin.luts import synthetic_luts
+from airbrush_cli.twin.model import Twin
 from tests.test_twin_render import LAYERINGS, PAGE, degenerate_strokes, random_strokes
 
 
@@ -52,3 +54,21 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
     shared = compare(strokes, luts, target, page_mm=PAGE)
     assert alone.error == shared.error
     np.testing.assert_array_equal(alone.by_strokes, shared.by_strokes)
+
+
+def test_a_twin_without_the_one_pass_takes_three() -> None:
+    """As on a GPU, whose kernels know no pictures."""
+
+    class Other(Twin):
+        def forward(self, strokes: Any, size_px: Any, canvas: Any = None) -> Any:
+            return render.forward(strokes, self.luts, size_px, canvas)
+
+    generator = np.random.default_rng(3)
+    strokes, target = random_strokes(generator, 30), generator.random((58, 41, 3), dtype=np.float32)
+    pull = np.full_like(target, 1e-5)
+    twin, other = Twin(synthetic_luts(), "cpu"), Other(synthetic_luts(), "cpu")
+    other.backend = "triton"
+    here, there = (loss.compare(way, strokes, target, pull) for way in (twin, other))
+    np.testing.assert_array_equal(here.painted, there.painted)
+    assert here.error == pytest.approx(there.error, rel=1e-5)
+    np.testing.assert_allclose(here.by_strokes, there.by_strokes, rtol=0, atol=1e-5 * np.abs(there.by_strokes).max())
