@@ -18,9 +18,10 @@ import yaml
 
 from airbrush_cli import documents
 from airbrush_cli.job import JobFolder
+from airbrush_cli.painter.loss import compare
 from airbrush_cli.painter.plan import Planner
 from airbrush_cli.schemas.stroke import StrokesDocument
-from airbrush_cli.twin.model import BackendError, Twin
+from airbrush_cli.twin.model import BackendError
 from tests.test_app import invoke
 
 SMALL = ["--set", "render_px={w: 114, h: 160}"]
@@ -246,14 +247,14 @@ def test_a_failing_gpu_leaves_what_there_was(painted: Path, tmp_path: Path, monk
     job = tmp_path / painted.parent.name
     shutil.copytree(painted.parent, job)
     (job / "strokes.yaml").unlink()
-    backward, steps = Twin.backward, iter(range(20))
+    steps = iter(range(20))
 
-    def failing(twin: Twin, *arguments: Any) -> Any:
+    def failing(*arguments: Any) -> Any:
         if next(steps, None) is None:
             raise BackendError("the GPU failed: out of memory")
-        return backward(twin, *arguments)
+        return compare(*arguments)
 
-    monkeypatch.setattr(Twin, "backward", failing)
+    monkeypatch.setattr("airbrush_cli.painter.plan.compare", failing)
     status, streams = invoke("paint", job, *QUICK, "--no-gcode")
     assert status == 1 and not streams.out
     assert "the GPU failed: out of memory" in streams.err and "partial" in streams.err

@@ -41,7 +41,7 @@ class Steps(Model):
     width: Positive = 0.08
     speed: Positive = 0.2
     ink: Positive = 0.05
-    colour: Unit = 0.1  # factor that they have come down to where the finish begins
+    colour: Unit = 0.14  # factor that they have come down to where the finish begins
     final: Unit = 0.02  # and at the end
 
 
