@@ -1,7 +1,7 @@
 """Strokes against a picture, in one pass on the CPU: paint, compare, and pull the error back, tile by tile.
 
 The squared error is a sum over pixels, so a tile's part of the gradient is known as soon as the tile is painted: what
-`render.forward`, a loss and `render.backward` do one after the other costs a third less if it is done while the tile's
+`render.forward`, a loss and `render.backward` do one after the other costs less if it is done while the tile's
 films are at hand.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from airbrush_cli.compiled import njit
 from airbrush_cli.encoding import encode
 from airbrush_cli.threads import share
-from airbrush_cli.twin import binning, cpu, kernels
+from airbrush_cli.twin import cpu, kernels
 from airbrush_cli.twin.binning import KERNEL, TILE_H, TILE_W
 from airbrush_cli.twin.kernels import _C0, _G0, _ONE, _P3, _ZERO
 from airbrush_cli.twin.luts import Luts
@@ -55,14 +55,12 @@ def compare(
     height, width, _ = target.shape
     polylines = expand(strokes, luts)
     starts = polylines.starts
-    table, reach = binning.chord_table(polylines.nodes, starts)
+    table, reach, band_starts, members, node_starts = cpu.binned(polylines, height, page_mm)
     pitch_x, pitch_y = page_mm[0] / width, page_mm[1] / height
-    bands = -(-height // TILE_H)
-    band_starts, members, node_starts = binning.bin_bands(polylines.nodes, starts, reach, bands, pitch_y)
     coats = cpu.films(polylines.ink, luts.layering)
     opaque = np.float32(luts.layering == "alpha_over")
     painted = np.empty((height, width, 3), np.float32)
-    errors = np.zeros(bands)
+    errors = np.zeros(len(band_starts) - 1)
     pair_nodes, pair_inks = np.zeros((node_starts[-1], 4)), np.zeros((len(members), 3))
     wanted = cpu.lines(np.ascontiguousarray(target, np.float32))
     pulling = cpu.NO_RASTER if pull is None else cpu.lines(np.ascontiguousarray(pull, np.float32))
@@ -76,8 +74,7 @@ def compare(
         )  # fmt: skip
 
     share(task, tasks)
-    by_nodes, by_inks = np.zeros((len(polylines.nodes), 4)), np.zeros((len(polylines), 3))
-    kernels.gather(starts, members, node_starts, pair_nodes, pair_inks, by_nodes, by_inks)
+    by_nodes, by_inks = cpu.gathered(polylines, members, node_starts, pair_nodes, pair_inks)
     return Comparison(painted, float(errors.sum()) / target.size, expand_backward(strokes, luts, by_nodes, by_inks))
 
 

@@ -97,6 +97,15 @@ def task_count() -> int:
     return 1 if workers() == 1 else _TASKS_PER_WORKER * workers()
 
 
+def binned(
+    polylines: Polylines, height: int, page_mm: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the chord table and reach of polylines, and what `binning.bin_bands` says of a raster of that height."""
+    table, reach = binning.chord_table(polylines.nodes, polylines.starts)
+    bands = -(-height // binning.TILE_H)
+    return table, reach, *binning.bin_bands(polylines.nodes, polylines.starts, reach, bands, page_mm[1] / height)
+
+
 def _paint(
     polylines: Polylines,
     layering: Layering,
@@ -107,10 +116,8 @@ def _paint(
 ) -> Tape:
     height, width, _ = out.shape
     starts = polylines.starts
-    table, reach = binning.chord_table(polylines.nodes, starts)
+    table, reach, band_starts, members, node_starts = binned(polylines, height, page_mm)
     pitch_x, pitch_y = page_mm[0] / width, page_mm[1] / height
-    bands = -(-height // binning.TILE_H)
-    band_starts, members, node_starts = binning.bin_bands(polylines.nodes, starts, reach, bands, pitch_y)
     coats = films(polylines.ink, layering)
     below = NO_RASTER if canvas is None else lines(canvas)
 
@@ -162,6 +169,17 @@ def backward(
         )  # fmt: skip
 
     share(task, len(tape.covers))
-    node_gradient, ink_gradient = np.zeros((len(tape.polylines.nodes), 4)), np.zeros((len(tape.polylines), 3))
-    kernels.gather(starts, tape.members, tape.node_starts, pair_nodes, pair_inks, node_gradient, ink_gradient)
-    return node_gradient, ink_gradient, canvas_gradient
+    return *gathered(tape.polylines, tape.members, tape.node_starts, pair_nodes, pair_inks), canvas_gradient
+
+
+def gathered(
+    polylines: Polylines,
+    members: NDArray[np.int64],
+    node_starts: NDArray[np.int64],
+    pair_nodes: NDArray,
+    pair_inks: NDArray,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum gradients per (band, polyline) pair to those of the nodes (M, 4) and the ink (N, 3)."""
+    by_nodes, by_inks = np.zeros((len(polylines.nodes), 4)), np.zeros((len(polylines), 3))
+    kernels.gather(polylines.starts, members, node_starts, pair_nodes, pair_inks, by_nodes, by_inks)
+    return by_nodes, by_inks
